@@ -1,0 +1,80 @@
+"""The command line: `--once` and the verbs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from visionflow_daemon.cli import tables
+from visionflow_daemon.cli.settings import Options, common, load
+from visionflow_daemon.cli.verbs import check_config, dump, failures, migrate, parse, status
+from visionflow_daemon.errors import ConfigError, ExitCode, VisionflowError
+
+
+class Program(click.Group):
+    """Turns this program's errors into messages and exit codes, for every verb alike."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
+        """Run a verb; leave with the code of the error that it raises."""
+        try:
+            return super().invoke(ctx)
+        except VisionflowError as error:
+            tables.complain(str(error))
+            ctx.exit(error.exit_code)
+        except BrokenPipeError:
+            # Whoever read our output has seen enough; what Python flushes at exit must not fail too.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(ExitCode.OK)
+
+
+@click.group(cls=Program, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--once", is_flag=True, help="Run one pass of each source, then leave.")
+@click.option("--full", is_flag=True, help="Read every file anew, also what has not changed.")
+@click.option("--source", metavar="URL-OR-PATH", help="The git repository: a URL, or a path that is read in place.")
+@click.option("--branch", metavar="NAME", help="The branch [default: the one that HEAD names].")
+@click.option("--include", multiple=True, metavar="GLOB", help="Which files, as in .gitignore; may be repeated.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Which files not, as in .gitignore; may be repeated.")
+@click.option("--prefix", multiple=True, metavar="NAME=NAMESPACE", help="A prefix for OWL names; may be repeated.")
+@click.option("--workers", type=int, metavar="N", help="Threads that read and save [default: 4 to 8, by cores].")
+@click.option("--lock-timeout", type=float, metavar="SECONDS", help="How long to wait for another pass [default: 10].")
+@click.option("--replace-source", is_flag=True, help="Let this source replace another's facts in the ontology.")
+@common
+@click.version_option(package_name="visionflow-daemon")
+@click.pass_context
+def program(context: click.Context, *, once: bool, full: bool, replace_source: bool, **given: Any) -> None:  # noqa: ANN401
+    """Keep an ontology database equal to a git repository of pages, commit by commit.
+
+    \b
+    Exit codes of --once:
+      0  all saved               4  remote unreachable, refused or late
+      1  internal error          5  held
+      2  usage or configuration  6  database
+      3  saved, but some files failed: see `failures`
+    """
+    options = Options(**given)
+    context.obj = options
+    if context.invoked_subcommand is not None:
+        if once:
+            raise ConfigError(f"--once runs a pass: leave it out before {context.invoked_subcommand!r}")
+        return
+    if not once:
+        raise ConfigError("say what to do: --once runs one pass, --help lists the verbs")
+    from visionflow_daemon import logs  # noqa: PLC0415 - verbs need none of this
+    from visionflow_daemon.cli.once import run  # noqa: PLC0415 - verbs need none of this
+
+    config = load(options)
+    sink = logs.configure(config.log.format, config.log.level)
+    context.exit(run(config, sink, full=full, replace_source=replace_source))
+
+
+for verb in (status, failures, parse, dump, migrate, check_config):
+    program.add_command(verb)
+
+
+def main() -> None:
+    """Run the program."""
+    program(prog_name="visionflow-daemon" if Path(sys.argv[0]).name != "__main__.py" else None)

@@ -1,0 +1,69 @@
+"""How far an ontology is synced, and what it holds: what `status` answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from visionflow_daemon.storage import checkpoint, files
+from visionflow_daemon.storage.checkpoint import LastRun
+from visionflow_daemon.storage.database import Database
+from visionflow_daemon.storage.files import Totals
+from visionflow_daemon.sync import checked
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The state of one ontology."""
+
+    ontology_id: str
+    source: str | None
+    branch: str | None
+    commit: str | None
+    is_whole: bool
+    last_checked: str | None
+    last_run: LastRun | None
+    holds: Totals
+
+    def rows(self) -> list[tuple[str, object]]:
+        """Give the rows of a table for people."""
+        held, run = self.holds, self.last_run
+        rows: list[tuple[str, object]] = [
+            ("ontology", self.ontology_id),
+            ("source", self.source),
+            ("branch", self.branch),
+            ("commit", self.commit if self.is_whole else f"{self.commit or 'none'} (a pass is under way, or was cut off)"),
+            ("last checked", self.last_checked),
+        ]
+        if run is not None:
+            rows.append(("last pass", f"{run.status}, {run.started_at} to {run.finished_at or run.progress_at}"))
+            rows.append(("", f"{run.saved:,} saved, {run.skipped:,} skipped, {run.failed:,} failed, {run.deleted:,} deleted"))
+            rows.append(("", f"of {run.planned:,} planned by {run.plan}: {run.plan_reason}"))
+            rows += [("", run.error)] if run.error else []
+        return [
+            *rows,
+            ("files", f"{held.files:,}, {held.skipped:,} of them without an ontology"),
+            ("ledger", f"{held.failed:,} failed files"),
+            ("warnings", f"{held.warnings:,} statements left out or mended"),
+            ("classes", f"{held.classes:,}, and {held.undeclared_classes:,} named as parents only"),
+            ("described twice", f"{held.declared_twice:,} classes"),
+            ("parents", f"{held.parents:,}"),
+            ("properties", f"{held.properties:,}"),
+            ("axioms", f"{held.axioms:,}"),
+        ]
+
+
+def standing(database: Database, state: Path, ontology_id: str) -> Standing:
+    """Look up the state of one ontology."""
+    held = checkpoint.load(database, ontology_id)
+    note = checked.last(state, database.path, ontology_id)
+    return Standing(
+        ontology_id=ontology_id,
+        source=held.source if held else None,
+        branch=held.branch if held else None,
+        commit=held.commit if held else None,
+        is_whole=held is not None and held.is_clean,
+        last_checked=note.at if note else None,
+        last_run=checkpoint.last_run(database, ontology_id),
+        holds=files.totals(database, ontology_id),
+    )

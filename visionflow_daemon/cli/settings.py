@@ -1,0 +1,132 @@
+"""Options that the commands share, laid over the configuration."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from visionflow_daemon import config as configuration
+from visionflow_daemon.config import Config, SourceConfig
+from visionflow_daemon.errors import ConfigError
+from visionflow_daemon.git.credentials import is_remote
+from visionflow_daemon.storage.database import Database, open_database
+from visionflow_daemon.storage.migrate import require_current
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says; None where it says nothing."""
+
+    config: Path | None = None
+    source: str | None = None
+    branch: str | None = None
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    prefix: tuple[str, ...] = ()
+    database: str | None = None
+    ontology_id: str | None = None
+    workers: int | None = None
+    lock_timeout: float | None = None
+    log_format: str | None = None
+    log_level: str | None = None
+
+
+def common(command: Command) -> Command:
+    """Give a command the options that say which database and which ontology."""
+    for option in reversed(
+        (
+            click.option("--config", type=click.Path(path_type=Path), help="The TOML file; see config.example.toml."),
+            click.option("--database", metavar="URL", help="A path, or sqlite:///path."),
+            click.option("--ontology-id", metavar="ID", help="The ontology within the database [default: default]."),
+            click.option("--log-format", type=click.Choice(configuration.LOG_FORMATS), help="How log lines look."),
+            click.option("--log-level", type=click.Choice(configuration.LOG_LEVELS), help="What is logged."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def merged(context: click.Context, **given: Any) -> Options:  # noqa: ANN401 - click's parameters
+    """Join a verb's options with those that stand before it."""
+    outer = context.obj if isinstance(context.obj, Options) else Options()
+    return replace(outer, **{name: value for name, value in given.items() if value not in (None, ())})
+
+
+def load(options: Options) -> Config:
+    """Read the configuration and lay the command line over it. Raises ConfigError with every mistake."""
+    config = configuration.load(options.config, os.environ)
+    here = Path.cwd()
+    changes: dict[str, Any] = {}
+    if options.database is not None:
+        changes["database"] = _from(here, options.database)
+    if options.prefix:
+        added = dict(_prefix(text) for text in options.prefix)
+        changes["reading"] = replace(config.reading, prefixes={**config.reading.prefixes, **added})
+    changes["sync"] = _over(config.sync, workers=options.workers, lock_timeout=options.lock_timeout)
+    changes["log"] = _over(config.log, format=options.log_format, level=options.log_level)
+    changes["sources"] = _sources(config, options, here)
+    config = replace(config, **changes)
+    configuration.check(config)
+    return config
+
+
+def open_existing(config: Config) -> Database:
+    """Open the configured database to read it. Raises DatabaseError where there is none of this program's."""
+    database = open_database(config.database, config.base, read_only=True)
+    require_current(database)
+    return database
+
+
+def ontology_of(config: Config, options: Options) -> str:
+    """Say which ontology a verb is about: the one named, else the configured source's."""
+    if options.ontology_id is not None:
+        return options.ontology_id
+    if len(config.sources) > 1:
+        raise ConfigError("several sources are configured: say which with --ontology-id")
+    return config.sources[0].ontology_id if config.sources else "default"
+
+
+def _sources(config: Config, options: Options, here: Path) -> tuple[SourceConfig, ...]:
+    given = {
+        "branch": options.branch,
+        "include": options.include or None,
+        "exclude": options.exclude or None,
+        "ontology_id": options.ontology_id,
+    }
+    if options.source is not None:
+        return (_over(SourceConfig(_from(here, options.source)), **given),)
+    if options.ontology_id is not None and len(config.sources) > 1:
+        chosen = [source for source in config.sources if source.ontology_id == options.ontology_id]
+        if not chosen:
+            raise ConfigError(f"--ontology-id: no configured source feeds {options.ontology_id!r}")
+        return tuple(_over(source, **given) for source in chosen)
+    if len(config.sources) > 1 and any(value is not None for value in given.values()):
+        raise ConfigError("several sources are configured: say which with --ontology-id")
+    return tuple(_over(source, **given) for source in config.sources)
+
+
+def _from(here: Path, location: str) -> str:
+    """Let a path of the command line start at the working directory, wherever the configuration lies."""
+    if "://" in location:
+        scheme, _, path = location.partition(":///")
+        return f"{scheme}:///{here / path}" if scheme == "sqlite" and path else location
+    return location if is_remote(location) else str(here / Path(location).expanduser())
+
+
+def _prefix(text: str) -> tuple[str, str]:
+    name, separator, namespace = text.partition("=")
+    if not separator or not namespace:
+        raise ConfigError(f"--prefix: {text!r} is not NAME=NAMESPACE")
+    return name.removesuffix(":"), namespace
+
+
+def _over(section: Any, **given: Any) -> Any:  # noqa: ANN401 - any dataclass of the configuration
+    known = {each.name for each in fields(section)}
+    return replace(section, **{name: value for name, value in given.items() if name in known and value is not None})

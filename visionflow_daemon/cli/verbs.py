@@ -1,0 +1,176 @@
+"""The verbs: what the database holds, what failed, what a page yields."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from visionflow_daemon import config as configuration
+from visionflow_daemon.cli import tables
+from visionflow_daemon.cli.settings import Options, common, load, merged, ontology_of, open_existing
+from visionflow_daemon.errors import ExitCode, PageError
+from visionflow_daemon.model import Page, harmless
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
+
+
+@click.command()
+@common
+@as_json
+@click.pass_context
+def status(context: click.Context, *, as_json: bool, **given: Any) -> None:  # noqa: ANN401 - click's parameters
+    """Say how far each ontology is synced, and what it holds."""
+    from visionflow_daemon.cli.report import Standing, standing  # noqa: PLC0415 - as all below: verbs start lean
+    from visionflow_daemon.storage import files  # noqa: PLC0415
+
+    options = merged(context, **given)
+    config = load(options)
+    database = open_existing(config)
+    state = configuration.state_directory(os.environ)
+    wanted = [options.ontology_id] if options.ontology_id else files.ontologies(database)
+    found: list[Standing] = [standing(database, state, ontology_id) for ontology_id in wanted]
+    if as_json:
+        tables.echo_json([dataclasses.asdict(each) for each in found])
+        return
+    if not found:
+        click.echo("no ontology yet: no pass has run")
+    for each in found:
+        tables.echo(each.rows())
+
+
+@click.command()
+@common
+@as_json
+@click.option("--warnings", is_flag=True, help="List the statements that were left out of files that are saved, too.")
+@click.pass_context
+def failures(context: click.Context, *, as_json: bool, warnings: bool, **given: Any) -> None:  # noqa: ANN401
+    """List the files that could not be saved, each with line and reason."""
+    from visionflow_daemon.storage import files  # noqa: PLC0415
+
+    options = merged(context, **given)
+    config = load(options)
+    database = open_existing(config)
+    ontology_id = ontology_of(config, options)
+    entries = files.ledger(database, ontology_id)
+    left_out = files.warnings(database, ontology_id) if warnings else []
+    if as_json:
+        answer = {"failures": [dataclasses.asdict(entry) for entry in entries]}
+        if warnings:
+            answer["warnings"] = [dataclasses.asdict(entry) for entry in left_out]
+        tables.echo_json(answer)
+        return
+    for entry in entries:
+        where = f"{entry.path}:{entry.line}" if entry.line else entry.path
+        kept = " (its last good facts are kept)" if entry.is_stale else ""
+        click.echo(f"{where}: {harmless(entry.reason)}{kept}")
+    for warning in left_out:
+        where = f"{warning.path}:{warning.line}" if warning.line else warning.path
+        click.echo(f"{where}: warning: {harmless(warning.message)}")
+
+
+@click.command()
+@common
+@as_json
+@click.option("--path", metavar="PATH", help="The page's path in its repository [default: FILE].")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.pass_context
+def parse(context: click.Context, *, file: Path, path: str | None, as_json: bool, **given: Any) -> None:  # noqa: ANN401
+    """Say what a page yields, and why not. FILE may be - for standard input."""
+    from visionflow_daemon.formats.choose import read_page  # noqa: PLC0415
+
+    config = load(merged(context, **given))
+    try:
+        data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    except OSError as error:
+        raise PageError(f"can't read {file}: {error.strerror}") from error
+    try:
+        page = read_page(os.fsencode(path or file.name), data, config.reading_rules())
+    except PageError as error:
+        where = f"{file}:{error.line}" if error.line else str(file)
+        if as_json:
+            tables.echo_json({"error": error.reason, "line": error.line})
+        else:
+            click.echo(f"{harmless(where)}: {harmless(error.reason)}", err=True)
+        context.exit(ExitCode.LEDGER)
+    if as_json:
+        tables.echo_json(dataclasses.asdict(page))
+    else:
+        _show(page)
+
+
+@click.command()
+@common
+@click.pass_context
+def dump(context: click.Context, **given: Any) -> None:  # noqa: ANN401 - click's parameters
+    """Print the canonical dump: all rows, sorted, without times and surrogate keys."""
+    from visionflow_daemon.storage.dump import dump as lines  # noqa: PLC0415
+
+    options = merged(context, **given)
+    config = load(options)
+    database = open_existing(config)
+    for line in lines(database, ontology_of(config, options)):
+        sys.stdout.buffer.write(line)
+    sys.stdout.buffer.flush()
+
+
+@click.command()
+@common
+@as_json
+@click.pass_context
+def migrate(context: click.Context, *, as_json: bool, **given: Any) -> None:  # noqa: ANN401 - click's parameters
+    """Bring the database's schema up to date; a pass does so by itself."""
+    from visionflow_daemon.storage import migrate as migrations  # noqa: PLC0415
+    from visionflow_daemon.storage.database import open_database  # noqa: PLC0415
+
+    config = load(merged(context, **given))
+    database = open_database(config.database, config.base)
+    applied = migrations.migrate(database)
+    version = migrations.current_version(database)
+    if as_json:
+        tables.echo_json({"applied": [each.version for each in applied], "version": version})
+        return
+    for each in applied:
+        click.echo(f"applied {each.version:04} {each.name}")
+    click.echo(f"{database.path} has schema version {version}")
+
+
+@click.command("check-config")
+@common
+@as_json
+@click.pass_context
+def check_config(context: click.Context, *, as_json: bool, **given: Any) -> None:  # noqa: ANN401 - click's parameters
+    """Check the configuration, and print what is in force."""
+    options: Options = merged(context, **given)
+    config = load(options)
+    shown = dataclasses.asdict(config) | {"base": str(config.base), "workers": config.workers()}
+    for source, given_source in zip(shown["sources"], config.sources, strict=True):
+        source["location"] = configuration.shown(given_source)
+    if as_json:
+        tables.echo_json(shown)
+        return
+    click.echo(f"the configuration is good: {len(config.sources)} source(s), database {config.database}")
+    tables.echo(
+        [(source["ontology_id"], source["location"], source["branch"] or "(HEAD's)") for source in shown["sources"]],
+        ("ontology", "location", "branch"),
+    )
+
+
+def _show(page: Page) -> None:
+    rows: list[tuple[object, ...]] = [("format", page.format)]
+    rows += [("skipped", page.skip_reason)] if page.skip_reason else []
+    rows += [("public", "yes" if page.is_public else "no")]
+    rows += [("class", fact.iri, fact.label or "") for fact in page.classes]
+    rows += [("property", fact.iri, fact.property_type) for fact in page.properties]
+    rows += [("axiom", axiom.axiom_type, axiom.subject, axiom.property_iri or "", axiom.object) for axiom in page.axioms]
+    rows += [("link", link.axiom_type, link.property_iri or "", f"[[{link.name}]]", link.minted_iri or "") for link in page.links]
+    rows += [("warning", f"line {warning.line}" if warning.line else "", warning.message) for warning in page.warnings]
+    for row in rows:
+        click.echo("  ".join(harmless(str(cell)) for cell in row if cell != ""))
+
+
+

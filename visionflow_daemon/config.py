@@ -1,0 +1,269 @@
+"""The configuration: one TOML file, overridden by the environment, then by the command line; checked as a whole."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import cattrs
+from cattrs.gen import make_dict_structure_fn
+
+from visionflow_daemon.errors import ConfigError
+from visionflow_daemon.git.credentials import Credentials, redact
+from visionflow_daemon.git.repository import Network
+from visionflow_daemon.model import DEFAULT_NOT_RELATIONS, DEFAULT_PREFIXES, Limits, Reading
+
+ENVIRONMENT_PREFIX = "VISIONFLOW_"
+DEFAULT_INCLUDE = ("*.md", "*.ttl", "*.nt", "*.nq", "*.trig", "*.rdf", "*.owl", "*.jsonld", "*.ofn", "*.omn")
+DEFAULT_EXCLUDE = ("logseq/bak/", "logseq/.recycle/")
+MIN_WORKERS, MAX_WORKERS = 4, 8
+LOG_FORMATS = ("auto", "json", "console")
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceConfig:
+    """One repository and branch, with the globs that choose its files, feeding one ontology."""
+
+    location: str
+    branch: str | None = None
+    ontology_id: str = "default"
+    include: tuple[str, ...] = DEFAULT_INCLUDE
+    exclude: tuple[str, ...] = DEFAULT_EXCLUDE
+    username: str | None = None
+    password_file: str | None = None
+    ssh_key_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingConfig:
+    """How pages are read."""
+
+    prefixes: dict[str, str] = field(default_factory=dict)
+    not_relations: tuple[str, ...] = DEFAULT_NOT_RELATIONS
+    limits: Limits = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class SyncConfig:
+    """How a pass works. `workers` None means one a core, at least 4 and at most 8; `lock_timeout` is in seconds."""
+
+    workers: int | None = None
+    queue: int = 32
+    lock_timeout: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class LogConfig:
+    """What is logged, and in which form; `auto` is console on a terminal, JSON elsewhere."""
+
+    format: str = "auto"
+    level: str = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The whole configuration. Relative paths start at `base`: the folder of the file, or the working directory."""
+
+    sources: tuple[SourceConfig, ...] = ()
+    database: str = "sqlite:///visionflow.db"
+    reading: ReadingConfig = field(default_factory=ReadingConfig)
+    sync: SyncConfig = SyncConfig()
+    network: Network = Network()
+    log: LogConfig = LogConfig()
+    base: Path = Path()
+
+    def reading_rules(self) -> Reading:
+        """Give how files are read: the default prefixes, added to and overridden by the configured ones."""
+        keys = frozenset(key.lower() for key in self.reading.not_relations)
+        return Reading({**DEFAULT_PREFIXES, **self.reading.prefixes}, keys, self.reading.limits)
+
+    def workers(self) -> int:
+        """Give the width of the thread pool."""
+        return self.sync.workers or min(MAX_WORKERS, max(MIN_WORKERS, os.cpu_count() or 1))
+
+
+def load(path: Path | None, environment: Mapping[str, str]) -> Config:
+    """Read the configuration file, if there is one, and the environment. Raises ConfigError with every mistake."""
+    data: dict[str, Any] = {}
+    base = Path.cwd()
+    if path is not None:
+        try:
+            data = tomllib.loads(path.read_text("utf-8"))
+        except FileNotFoundError:
+            raise ConfigError(f"there is no configuration file at {path}") from None
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"can't read the configuration {path}: {error}") from error
+        base = path.resolve().parent
+    _override(data, environment)
+    try:
+        config = _converter().structure(data, Config)
+    except cattrs.BaseValidationError as error:
+        raise ConfigError(*(_readable(line) for line in cattrs.transform_error(error, path="", format_exception=_why)))
+    config = replace(config, base=base)
+    check(config)
+    return config
+
+
+def check(config: Config) -> None:
+    """Check what types alone can't tell. Raises ConfigError with every mistake, each with its key."""
+    problems = [
+        *_outside("sync.workers", config.sync.workers, 1, 64),
+        *_outside("sync.queue", config.sync.queue, 1, 10_000),
+        *_outside("sync.lock_timeout", config.sync.lock_timeout, 0, 86_400),
+        *_outside("network.connect_timeout", config.network.connect_timeout, 0.1, 3_600),
+        *_outside("network.read_timeout", config.network.read_timeout, 0.1, 3_600),
+        *_outside("reading.limits.depth", config.reading.limits.depth, 10, 500),
+        *_outside("reading.limits.page_bytes", config.reading.limits.page_bytes, 1, 1 << 30),
+        *_outside("reading.limits.rdf_bytes", config.reading.limits.rdf_bytes, 1, 1 << 30),
+        *_outside("reading.limits.statements", config.reading.limits.statements, 1, 10_000_000),
+        *_outside("reading.limits.iri_bytes", config.reading.limits.iri_bytes, 16, 1_024),
+        *_not_one_of("log.format", config.log.format, LOG_FORMATS),
+        *_not_one_of("log.level", config.log.level, LOG_LEVELS),
+    ]
+    owners: dict[str, int] = {}
+    for at, source in enumerate(config.sources):
+        problems += _source_problems(f"sources[{at}]", source)
+        if (first := owners.setdefault(source.ontology_id, at)) != at:
+            problems.append(
+                f"sources[{at}].ontology_id: {source.ontology_id!r} is fed by sources[{first}] already; "
+                "give each source one of its own"
+            )
+    if problems:
+        raise ConfigError(*problems)
+
+
+def credentials(source: SourceConfig, base: Path, environment: Mapping[str, str]) -> Credentials:
+    """Read a source's secrets: from its file, else the environment, else systemd's credentials. Raises ConfigError.
+
+    The environment's name is VISIONFLOW_GIT_PASSWORD, the systemd credential's git-password.
+    """
+    password = environment.get(f"{ENVIRONMENT_PREFIX}GIT_PASSWORD")
+    folder = environment.get("CREDENTIALS_DIRECTORY")
+    if source.password_file:
+        password = _secret(base / Path(source.password_file).expanduser())
+    elif password is None and folder and (Path(folder) / "git-password").exists():
+        password = _secret(Path(folder) / "git-password")
+    key = str(base / Path(source.ssh_key_file).expanduser()) if source.ssh_key_file else None
+    return Credentials(source.username, password, key)
+
+
+def state_directory(environment: Mapping[str, str]) -> Path:
+    """Give where clones and times are kept: $STATE_DIRECTORY, as systemd sets it, else XDG's place for state."""
+    if given := environment.get("STATE_DIRECTORY"):
+        return Path(given.partition(":")[0])
+    home = environment.get("XDG_STATE_HOME") or str(Path(environment.get("HOME") or "~").expanduser() / ".local/state")
+    return Path(home) / "visionflow-daemon"
+
+
+def _secret(path: Path) -> str:
+    try:
+        return path.read_text("utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"can't read the secret in {path}: {type(error).__name__}") from None
+
+
+def _source_problems(where: str, source: SourceConfig) -> list[str]:
+    problems = []
+    if not source.location:
+        problems.append(f"{where}.location: it is empty; give a URL or a path")
+    if not source.ontology_id or len(source.ontology_id) > 200 or not source.ontology_id.isprintable():  # noqa: PLR2004
+        problems.append(f"{where}.ontology_id: give 1 to 200 printable characters")
+    if source.branch is not None and not source.branch:
+        problems.append(f"{where}.branch: it is empty; leave it out for the branch that HEAD names")
+    if not source.include:
+        problems.append(f"{where}.include: it is empty, so that no file would be read")
+    return problems
+
+
+def _outside(key: str, value: float | None, low: float, high: float) -> list[str]:
+    if value is None or low <= value <= high:
+        return []
+    return [f"{key}: {value} is not between {low} and {high}"]
+
+
+def _not_one_of(key: str, value: str, allowed: tuple[str, ...]) -> list[str]:
+    return [] if value in allowed else [f"{key}: {value!r} is none of {', '.join(allowed)}"]
+
+
+def _override(data: dict[str, Any], environment: Mapping[str, str]) -> None:
+    """Lay VISIONFLOW_SECTION__KEY=value over the file's data; a value is read as TOML, or else is a string."""
+    for name in sorted(environment):
+        if not name.startswith(ENVIRONMENT_PREFIX) or name == f"{ENVIRONMENT_PREFIX}GIT_PASSWORD":
+            continue
+        *sections, key = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+        place: Any = data
+        for section in sections:
+            place = _descend(place, section, name)
+        place[key] = _toml_value(environment[name])
+
+
+def _descend(place: Any, section: str, name: str) -> Any:  # noqa: ANN401 - a node of parsed TOML
+    if section.isdecimal() and isinstance(place, list) and int(section) < len(place):
+        return place[int(section)]
+    if isinstance(place, dict):
+        child = place.setdefault(section, {})
+        if isinstance(child, dict | list):
+            return child
+    raise ConfigError(f"{name}: there is no section {section!r} to override")
+
+
+def _toml_value(text: str) -> Any:  # noqa: ANN401 - any TOML value
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _converter() -> cattrs.Converter:
+    """Make a converter that takes no value for another type's, and no key that it doesn't know."""
+    converter = cattrs.Converter(detailed_validation=True, forbid_extra_keys=True)
+    for kind in (str, int, bool):
+        converter.register_structure_hook(kind, _exactly)
+    converter.register_structure_hook(float, lambda value, _: float(_exactly(value, int | float)))
+    converter.register_structure_hook(str | None, lambda value, _: _exactly(value, str))
+    converter.register_structure_hook(int | None, lambda value, _: _exactly(value, int))
+    strings = tuple[str, ...]
+    converter.register_structure_hook_func(lambda kind: kind == strings, _strings)
+    hook = make_dict_structure_fn(
+        Config, converter, _cattrs_forbid_extra_keys=True, base=cattrs.override(omit=True)
+    )
+    converter.register_structure_hook(Config, hook)
+    return converter
+
+
+def _exactly(value: Any, kind: Any) -> Any:  # noqa: ANN401 - a leaf of parsed TOML, and its type
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        wanted = {str: "a string", int: "a whole number", bool: "true or false"}.get(kind, "a number")
+        raise TypeError(f"{wanted} is due, not {value!r}")
+    return value
+
+
+def _strings(value: Any, _: Any) -> tuple[str, ...]:  # noqa: ANN401 - a leaf of parsed TOML
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise TypeError(f"a list of strings is due, not {value!r}")
+    return tuple(value)
+
+
+def _why(error: BaseException, _: type | None) -> str:
+    if isinstance(error, cattrs.ForbiddenExtraKeysError):
+        return f"there is no such key: {', '.join(sorted(error.extra_fields))}"
+    if isinstance(error, KeyError):
+        return f"the key {error.args[0]!r} is missing"
+    return str(error)
+
+
+def _readable(line: str) -> str:
+    """Turn `reason @ .section.key` into `section.key: reason`."""
+    reason, _, where = line.rpartition(" @ ")
+    where = where.lstrip(".")
+    return f"{where}: {reason}" if where else reason
+
+
+def shown(source: SourceConfig) -> str:
+    """Name a source in messages, without its secrets."""
+    return redact(source.location)

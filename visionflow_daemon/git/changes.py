@@ -1,0 +1,92 @@
+"""What a commit's tree holds, and what changed between two of them: paths as bytes, in the order of bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import pathspec
+import pygit2
+from pygit2.enums import DeltaStatus, DiffOption, FileMode
+
+from visionflow_daemon.git.repository import KINDS
+from visionflow_daemon.model import EntryKind, TreeEntry
+
+Selects = Callable[[bytes], bool]
+"""Tells whether a path belongs to the source."""
+
+
+def selection(include: Sequence[str], exclude: Sequence[str]) -> Selects:
+    """Make the test for a source's paths of its globs, which are read as in .gitignore."""
+    included = pathspec.PathSpec.from_lines("gitignore", include)
+    excluded = pathspec.PathSpec.from_lines("gitignore", exclude)
+
+    def selects(path: bytes) -> bool:
+        text = path.decode("utf-8", "surrogateescape")
+        return included.match_file(text) and not excluded.match_file(text)
+
+    return selects
+
+
+def walk(repository: pygit2.Repository, commit: str, selects: Selects) -> Iterator[TreeEntry]:
+    """Give the selected entries of a commit's tree, in the order of their paths' bytes.
+
+    git sorts a tree as if folders ended in a slash, so that a walk in depth gives that order by itself.
+    """
+    stack = [(b"", iter(repository[commit].peel(pygit2.Tree)))]
+    while stack:
+        prefix, entries = stack[-1]
+        entry = next(entries, None)
+        if entry is None:
+            stack.pop()
+            continue
+        path = prefix + entry.raw_name
+        if entry.filemode == FileMode.TREE:
+            stack.append((path + b"/", iter(repository[entry.id].peel(pygit2.Tree))))
+        elif selects(path):
+            yield _entry(path, entry.id, entry.filemode)
+
+
+def find(repository: pygit2.Repository, commit: str, path: bytes) -> TreeEntry | None:
+    """Find one path in a commit's tree."""
+    tree = repository[commit].peel(pygit2.Tree)
+    *folders, name = path.split(b"/")
+    for folder in folders:
+        child = _child(tree, folder)
+        if child is None or child.filemode != FileMode.TREE:
+            return None
+        tree = repository[child.id].peel(pygit2.Tree)
+    found = _child(tree, name)
+    return None if found is None or found.filemode == FileMode.TREE else _entry(path, found.id, found.filemode)
+
+
+def diff(
+    repository: pygit2.Repository, old: str, new: str, selects: Selects
+) -> Iterator[tuple[bytes, TreeEntry | None]]:
+    """Give the selected paths that differ between two commits, each with its new entry; None where it is gone.
+
+    A rename is a path that is gone and a path that came. A path whose mode alone changed is not among them, unless
+    a file became a symlink, or the reverse.
+    """
+    flags = DiffOption.INCLUDE_TYPECHANGE | DiffOption.SKIP_BINARY_CHECK
+    old_tree = repository[old].peel(pygit2.Tree)
+    new_tree = repository[new].peel(pygit2.Tree)
+    for delta in repository.diff(old_tree, new_tree, flags=flags, context_lines=0).deltas:
+        if delta.status == DeltaStatus.DELETED:
+            if selects(delta.old_file.raw_path):
+                yield delta.old_file.raw_path, None
+        elif selects(delta.new_file.raw_path):
+            same_content = delta.old_file.id == delta.new_file.id
+            if not same_content or _kind(delta.old_file.mode) != _kind(delta.new_file.mode):
+                yield delta.new_file.raw_path, _entry(delta.new_file.raw_path, delta.new_file.id, delta.new_file.mode)
+
+
+def _child(tree: pygit2.Tree, name: bytes) -> pygit2.Object | None:
+    return next((entry for entry in tree if entry.raw_name == name), None)
+
+
+def _entry(path: bytes, oid: pygit2.Oid, mode: int) -> TreeEntry:
+    return TreeEntry(path, str(oid), _kind(mode))
+
+
+def _kind(mode: int) -> EntryKind:
+    return KINDS.get(FileMode(mode), EntryKind.BLOB) if mode in KINDS else EntryKind.BLOB

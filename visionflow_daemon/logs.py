@@ -1,0 +1,56 @@
+"""Logging: one structlog event a line, JSON for machines, columns for people."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any, TextIO
+
+import orjson
+import structlog
+
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+class LineSink:
+    """Where log lines go: a stream, until a progress bar on the same terminal takes them over."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.divert: Callable[[str], None] | None = None
+
+    def msg(self, line: str) -> None:
+        """Write one line."""
+        if self.divert is not None:
+            self.divert(line)
+        else:
+            self.stream.write(line + "\n")
+            self.stream.flush()
+
+    debug = info = warning = error = critical = exception = msg
+
+
+def configure(log_format: str, level: str, *, to_stderr: bool = False) -> LineSink:
+    """Set up logging for the process; `auto` means console on a terminal and JSON elsewhere."""
+    sink = LineSink(sys.stderr if to_stderr else sys.stdout)
+    for_people = log_format == "console" or (log_format == "auto" and sink.stream.isatty())
+    renderer: Any = structlog.processors.JSONRenderer(serializer=_json)
+    if for_people:
+        renderer = structlog.dev.ConsoleRenderer(colors=sink.stream.isatty(), pad_event_to=24)
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *([] if for_people else [structlog.processors.dict_tracebacks]),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        logger_factory=lambda *_: sink,
+        cache_logger_on_first_use=False,
+    )
+    return sink
+
+
+def _json(event: dict[str, Any], **_: Any) -> str:  # noqa: ANN401 - structlog's serializer takes what json.dumps takes
+    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()

@@ -1,0 +1,159 @@
+"""The checkpoint and the record of passes: what is known to be whole in the database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from visionflow_daemon.storage.database import Database
+
+KEPT_RUNS = 1_000
+"""How many passes are remembered for each ontology."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """How far an ontology is synced. `is_clean` is false while a pass runs, and after one was cut off."""
+
+    source: str
+    branch: str
+    commit: str | None
+    digest: str | None
+    is_clean: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One pass that has something to do."""
+
+    run_id: str
+    from_commit: str | None
+    to_commit: str
+    plan: str
+    plan_reason: str
+    planned: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many files a pass has saved, skipped, failed and deleted so far."""
+
+    saved: int = 0
+    skipped: int = 0
+    failed: int = 0
+    deleted: int = 0
+
+    @property
+    def done(self) -> int:
+        """All files dealt with."""
+        return self.saved + self.skipped + self.failed + self.deleted
+
+
+@dataclass(frozen=True, slots=True)
+class LastRun:
+    """The newest pass that had something to do, as its row tells it."""
+
+    run_id: str
+    status: str
+    started_at: str
+    progress_at: str
+    finished_at: str | None
+    plan: str
+    plan_reason: str
+    planned: int
+    saved: int
+    skipped: int
+    failed: int
+    deleted: int
+    error: str | None
+
+
+def last_run(database: Database, ontology_id: str) -> LastRun | None:
+    """Give the newest pass of an ontology."""
+    row = database.row(
+        "SELECT run_id, status, started_at, progress_at, finished_at, plan, plan_reason, planned, saved, skipped, failed,"
+        " deleted, error FROM sync_runs WHERE ontology_id = ? ORDER BY started_at DESC, run_id LIMIT 1",
+        (ontology_id,),
+    )
+    return LastRun(*row) if row else None
+
+
+def load(database: Database, ontology_id: str) -> Checkpoint | None:
+    """Give the checkpoint of an ontology; None before its first pass."""
+    row = database.row(
+        "SELECT source, branch, commit_sha, digest, is_clean FROM checkpoints WHERE ontology_id = ?", (ontology_id,)
+    )
+    return Checkpoint(*row[:4], is_clean=bool(row[4])) if row else None
+
+
+def begin(database: Database, ontology_id: str, source: str, branch: str, run: Run, now: str) -> None:
+    """Record that a pass starts: from here on, until `finish`, the checkpoint alone proves nothing."""
+    with database.transaction():
+        database.run(
+            "UPDATE sync_runs SET status = 'cut off', finished_at = progress_at"
+            " WHERE ontology_id = ? AND status = 'running'",
+            (ontology_id,),
+        )
+        database.run(
+            "INSERT INTO checkpoints (ontology_id, source, branch, is_clean, saved_at) VALUES (?, ?, ?, 0, ?)"
+            " ON CONFLICT (ontology_id) DO UPDATE SET is_clean = 0",
+            (ontology_id, source, branch, now),
+        )
+        database.run(
+            "INSERT INTO sync_runs (ontology_id, run_id, status, started_at, progress_at, from_commit, to_commit, plan,"
+            " plan_reason, planned) VALUES (?, ?, 'running', ?, ?, ?, ?, ?, ?, ?)",
+            (
+                ontology_id,
+                run.run_id,
+                now,
+                now,
+                run.from_commit,
+                run.to_commit,
+                run.plan,
+                run.plan_reason,
+                run.planned,
+            ),
+        )
+
+
+def progress(database: Database, ontology_id: str, run_id: str, tally: Tally, now: str) -> None:
+    """Write how far a running pass has come."""
+    with database.transaction():
+        database.run(
+            "UPDATE sync_runs SET progress_at = ?, saved = ?, skipped = ?, failed = ?, deleted = ?"
+            " WHERE ontology_id = ? AND run_id = ?",
+            (now, tally.saved, tally.skipped, tally.failed, tally.deleted, ontology_id, run_id),
+        )
+
+
+def finish(database: Database, ontology_id: str, checkpoint: Checkpoint, run: Run, tally: Tally, now: str) -> None:
+    """Set the checkpoint and close the run, in one transaction: every file of the commit is dealt with."""
+    with database.transaction():
+        database.run(
+            "UPDATE checkpoints SET source = ?, branch = ?, commit_sha = ?, digest = ?, is_clean = 1, saved_at = ?"
+            " WHERE ontology_id = ?",
+            (checkpoint.source, checkpoint.branch, checkpoint.commit, checkpoint.digest, now, ontology_id),
+        )
+        _close(database, ontology_id, run.run_id, "finished", tally, None, now)
+        database.run(
+            "DELETE FROM sync_runs WHERE ontology_id = ? AND started_at < (SELECT started_at FROM sync_runs"
+            " WHERE ontology_id = ? ORDER BY started_at DESC LIMIT 1 OFFSET ?)",
+            (ontology_id, ontology_id, KEPT_RUNS - 1),
+        )
+
+
+def abandon(
+    database: Database, ontology_id: str, run_id: str, status: str, tally: Tally, error: str | None, now: str
+) -> None:
+    """Close the run of a pass that did not come through ('stopped' or 'failed'); the checkpoint stays."""
+    with database.transaction():
+        _close(database, ontology_id, run_id, status, tally, error, now)
+
+
+def _close(
+    database: Database, ontology_id: str, run_id: str, status: str, tally: Tally, error: str | None, now: str
+) -> None:
+    database.run(
+        "UPDATE sync_runs SET status = ?, progress_at = ?, finished_at = ?, saved = ?, skipped = ?, failed = ?,"
+        " deleted = ?, error = ? WHERE ontology_id = ? AND run_id = ?",
+        (status, now, now, tally.saved, tally.skipped, tally.failed, tally.deleted, error, ontology_id, run_id),
+    )

@@ -1,0 +1,145 @@
+"""A connection to the database, through Peewee: opened with care, one writer at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+import peewee
+
+from visionflow_daemon.errors import ConfigError, DatabaseError
+
+SQLITE_HEADER = b"SQLite format 3\0"
+BUSY_TIMEOUT = 5.0
+"""Seconds that a statement waits for another process's write lock."""
+
+CACHE_KIB = 4_096
+"""KiB of page cache for each connection: one a worker."""
+
+ANY_OF = "IN (SELECT value FROM json_each(?))"
+"""SQL for membership in a list given as one parameter, made by `array`."""
+
+Row = tuple[Any, ...]
+
+
+def array(values: Iterable[str | int]) -> bytes | str:
+    """Make the one parameter that ANY_OF takes."""
+    return orjson.dumps(list(values)).decode()
+
+
+class Database:
+    """One database for all threads of a process; each thread gets a connection of its own.
+
+    Statements are written with `?` and keep to one text each, so that the driver prepares them once.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        self.path = path
+        self.read_only = read_only
+        pragmas: dict[str, Any] = {"foreign_keys": 1, "synchronous": "normal", "cache_size": -CACHE_KIB}
+        if not read_only:
+            pragmas = {"journal_mode": "wal", **pragmas}
+        target = f"file:{_quoted(path)}?mode=ro" if read_only else str(path)
+        self.peewee = peewee.SqliteDatabase(target, pragmas=pragmas, timeout=BUSY_TIMEOUT, uri=read_only)
+        self._writing = threading.Lock()
+
+    def run(self, sql: str, parameters: Sequence[Any] = ()) -> Any:  # noqa: ANN401 - a DB-API cursor has no type
+        """Execute one statement and give its cursor."""
+        return self.peewee.execute_sql(sql, parameters)
+
+    def run_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Execute one statement for each row of parameters."""
+        if len(rows) == 1:
+            self.run(sql, rows[0])
+        elif rows:
+            with peewee.__exception_wrapper__:
+                self.peewee.cursor().executemany(sql, rows)
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        """Execute a query and give all its rows."""
+        found: list[Row] = self.run(sql, parameters).fetchall()
+        return found
+
+    def row(self, sql: str, parameters: Sequence[Any] = ()) -> Row | None:
+        """Execute a query and give its first row."""
+        found: Row | None = self.run(sql, parameters).fetchone()
+        return found
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Write in one transaction, which takes the write lock at its start.
+
+        Threads queue at a lock of this process first: SQLite's own lock makes waiters sleep and starve (ADR 0003).
+        """
+        with self._writing, self.peewee.atomic("IMMEDIATE"):
+            yield
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Read in one transaction, so that several queries see one state."""
+        with self.peewee.atomic("DEFERRED"):
+            yield
+
+    def connected(self) -> None:
+        """Open this thread's connection, if it isn't yet."""
+        self.peewee.connect(reuse_if_open=True)
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        if not self.peewee.is_closed():
+            self.peewee.close()
+
+
+def open_database(url: str, base: Path, *, read_only: bool = False) -> Database:
+    """Open the database that a URL or a plain path names; relative paths start at `base`.
+
+    With `read_only`, the file must exist. Raises ConfigError for a URL that isn't understood, and DatabaseError for a
+    place where no database can be, and for a file that is none: it is not touched.
+    """
+    path = database_path(url, base)
+    if path.is_dir():
+        raise DatabaseError(f"{path} is a folder: name a file for the database")
+    if path.exists():
+        _check_header(path)
+    elif read_only:
+        raise DatabaseError(f"there is no database at {path}: a first `visionflow-daemon --once` makes it")
+    elif not path.parent.is_dir():
+        what = "is a file" if path.parent.exists() else "does not exist"
+        raise DatabaseError(f"the folder {path.parent}, where the database is due, {what}: create it first")
+    database = Database(path, read_only=read_only)
+    try:
+        database.connected()
+        database.rows("SELECT name FROM sqlite_master LIMIT 1")
+    except peewee.DatabaseError as error:
+        database.close()
+        raise DatabaseError(f"can't open the database {path}: {error}") from error
+    return database
+
+
+def database_path(url: str, base: Path) -> Path:
+    """Give the file that a database URL names. Raises ConfigError for a URL of another kind."""
+    text = url.removeprefix("sqlite:///") if url.startswith("sqlite:///") else url
+    if "://" in text or text.startswith("sqlite:"):
+        scheme = text.partition(":")[0]
+        raise ConfigError(f"database: {scheme!r} databases are not supported; give a path or sqlite:///path")
+    if not text:
+        raise ConfigError("database: it is empty; give a path or sqlite:///path")
+    return base / Path(text).expanduser()
+
+
+def _check_header(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            header = file.read(len(SQLITE_HEADER))
+    except OSError as error:
+        raise DatabaseError(f"can't read the database {path}: {error.strerror}") from error
+    if header and header != SQLITE_HEADER:
+        raise DatabaseError(f"{path} is no SQLite database; it was not touched. Name another file")
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")

@@ -1,0 +1,119 @@
+"""Keeps owl_classes, owl_class_hierarchy and owl_properties what the facts make them, for what was touched.
+
+The rows are functions of the facts alone. Among several files that declare a class, one that says something of it
+wins over one that only declares it, then the smaller path, compared as bytes (ADR 0002).
+"""
+
+from __future__ import annotations
+
+from visionflow_daemon.storage.database import Database
+from visionflow_daemon.storage.facts import Touched
+
+CLASS_WINNER = (
+    "SELECT c.label, c.comment, f.blob_saved, COALESCE(p.is_public, 0), c.properties, c.file_id FROM class_facts c"
+    " JOIN source_files f ON f.ontology_id = c.ontology_id AND f.file_id = c.file_id"
+    " LEFT JOIN pages p ON p.ontology_id = c.ontology_id AND p.file_id = c.file_id"
+    " WHERE c.ontology_id = ? AND c.class_iri = ? ORDER BY c.is_bare, c.path LIMIT 1"
+)
+SAVE_CLASS = (
+    "INSERT INTO owl_classes (ontology_id, class_iri, label, comment, file_sha1, is_public, properties, file_id,"
+    " is_declared, last_synced, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?)"
+    " ON CONFLICT (ontology_id, class_iri) DO UPDATE SET label = excluded.label, comment = excluded.comment,"
+    " file_sha1 = excluded.file_sha1, is_public = excluded.is_public, properties = excluded.properties,"
+    " file_id = excluded.file_id, is_declared = 1, last_synced = excluded.last_synced, updated_at = excluded.updated_at"
+)
+NAME_CLASS = (
+    "INSERT INTO owl_classes (ontology_id, class_iri, is_declared, is_public, properties, last_synced, created_at,"
+    " updated_at) VALUES (?, ?, 0, 0, '{}', ?, ?, ?) ON CONFLICT (ontology_id, class_iri) DO NOTHING"
+)
+DEMOTE_CLASS = (
+    "UPDATE owl_classes SET label = NULL, comment = NULL, file_sha1 = NULL, is_declared = 0, is_public = 0,"
+    " properties = '{}', file_id = NULL, last_synced = ?, updated_at = ?"
+    " WHERE ontology_id = ? AND class_iri = ? AND is_declared = 1"
+)
+DROP_CLASS = (
+    "DELETE FROM owl_classes WHERE ontology_id = ? AND class_iri = ? AND is_declared = 0"
+    " AND NOT EXISTS (SELECT 1 FROM owl_class_hierarchy h"
+    "  WHERE h.ontology_id = owl_classes.ontology_id AND h.class_iri = owl_classes.class_iri)"
+    " AND NOT EXISTS (SELECT 1 FROM owl_class_hierarchy h"
+    "  WHERE h.ontology_id = owl_classes.ontology_id AND h.parent_iri = owl_classes.class_iri)"
+)
+ADD_PARENT = (
+    "INSERT INTO owl_class_hierarchy (ontology_id, class_iri, parent_iri) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+)
+STILL_PARENT = (
+    "SELECT 1 FROM owl_axioms WHERE ontology_id = ? AND subject = ? AND object = ? AND is_parent = 1"
+    " AND file_id IS NOT NULL LIMIT 1"
+)
+DROP_PARENT = "DELETE FROM owl_class_hierarchy WHERE ontology_id = ? AND class_iri = ? AND parent_iri = ?"
+
+PROPERTY_WINNER = (
+    "SELECT property_type, label, comment, domain, range, characteristics, file_id FROM property_facts"
+    " WHERE ontology_id = ? AND property_iri = ? ORDER BY is_bare, path LIMIT 1"
+)
+PROPERTY_USE = (
+    "SELECT MIN(property_type) FROM owl_axioms WHERE ontology_id = ? AND property_iri = ? AND file_id IS NOT NULL"
+)
+PROPERTY_ROW = (
+    "SELECT property_type, label, comment, domain, range, characteristics, file_id, is_declared FROM owl_properties"
+    " WHERE ontology_id = ? AND property_iri = ?"
+)
+SAVE_PROPERTY = (
+    "INSERT INTO owl_properties (ontology_id, property_iri, property_type, label, comment, domain, range,"
+    " characteristics, file_id, is_declared, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (ontology_id, property_iri) DO UPDATE SET property_type = excluded.property_type,"
+    " label = excluded.label, comment = excluded.comment, domain = excluded.domain, range = excluded.range,"
+    " characteristics = excluded.characteristics, file_id = excluded.file_id, is_declared = excluded.is_declared,"
+    " updated_at = excluded.updated_at"
+)
+DROP_PROPERTY = "DELETE FROM owl_properties WHERE ontology_id = ? AND property_iri = ?"
+
+
+def derive(database: Database, ontology_id: str, touched: Touched, now: str) -> None:
+    """Bring the derived rows of everything touched up to date.
+
+    The order keeps every foreign key true at each step, and never lets a row's going cascade: classes come first,
+    then hierarchy rows come and go, and what nobody declares or names goes last.
+    """
+    undeclared = _declared_classes(database, ontology_id, touched, now)
+    named = {iri for pair in touched.parents_came for iri in pair} - touched.classes
+    database.run_many(NAME_CLASS, [(ontology_id, iri, now, now, now) for iri in sorted(named)])
+    still_named = sorted(undeclared & {iri for pair in touched.parents_came for iri in pair})
+    database.run_many(NAME_CLASS, [(ontology_id, iri, now, now, now) for iri in still_named])
+    database.run_many(ADD_PARENT, [(ontology_id, *pair) for pair in sorted(touched.parents_came)])
+    for pair in sorted(touched.parents_gone - touched.parents_came):
+        if not database.row(STILL_PARENT, (ontology_id, *pair)):
+            database.run(DROP_PARENT, (ontology_id, *pair))
+    unnamed = undeclared | ({iri for pair in touched.parents_gone for iri in pair})
+    database.run_many(DROP_CLASS, [(ontology_id, iri) for iri in sorted(unnamed)])
+    for property_iri in sorted(touched.properties):
+        _property(database, ontology_id, property_iri, now)
+
+
+def _declared_classes(database: Database, ontology_id: str, touched: Touched, now: str) -> set[str]:
+    """Write the rows of the touched classes that a file declares; give those that none declares any more."""
+    undeclared = set()
+    for iri in sorted(touched.classes):
+        winner = database.row(CLASS_WINNER, (ontology_id, iri))
+        if winner is None:
+            undeclared.add(iri)
+            database.run(DEMOTE_CLASS, (now, now, ontology_id, iri))
+        else:
+            database.run(SAVE_CLASS, (ontology_id, iri, *winner, now, now, now))
+    return undeclared
+
+
+def _property(database: Database, ontology_id: str, property_iri: str, now: str) -> None:
+    """Write one property's row: as its smallest file declares it, else as axioms use it, else not at all."""
+    declared = database.row(PROPERTY_WINNER, (ontology_id, property_iri))
+    if declared is not None:
+        due = (*declared, 1)
+    else:
+        (used_as,) = database.row(PROPERTY_USE, (ontology_id, property_iri)) or (None,)
+        due = (used_as, None, None, None, None, "[]", None, 0) if used_as else ()
+    held = database.row(PROPERTY_ROW, (ontology_id, property_iri))
+    if not due:
+        if held is not None:
+            database.run(DROP_PROPERTY, (ontology_id, property_iri))
+    elif held != due:
+        database.run(SAVE_PROPERTY, (ontology_id, property_iri, *due, now, now))

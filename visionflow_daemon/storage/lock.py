@@ -1,0 +1,62 @@
+"""Keeps two passes from writing one ontology at once: a lock file beside the database."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+
+from visionflow_daemon.errors import DatabaseError, LockedError
+
+POLL = 0.1
+"""Seconds between two looks at a lock that another pass holds."""
+
+
+def lock_path(database: Path, ontology_id: str) -> Path:
+    """Give the lock file of one ontology in one database."""
+    readable = re.sub(r"[^A-Za-z0-9_-]", "", ontology_id)[:40]
+    return database.with_name(f"{database.name}.{readable}-{sha256(ontology_id.encode()).hexdigest()[:8]}.lock")
+
+
+@contextmanager
+def ontology_lock(
+    database: Path, ontology_id: str, wait: float, sleep: Callable[[float], None] = time.sleep
+) -> Iterator[None]:
+    """Hold the lock of one ontology; the system lets go of it when the process ends, however it ends.
+
+    Waits up to `wait` seconds. Raises LockedError when another pass still holds it then.
+    """
+    path = lock_path(database, ontology_id)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise DatabaseError(f"can't make the lock file {path}: {error.strerror}") from error
+    try:
+        _acquire(descriptor, path, ontology_id, wait, sleep)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _acquire(descriptor: int, path: Path, ontology_id: str, wait: float, sleep: Callable[[float], None]) -> None:
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+                raise LockedError(
+                    f"another pass (process {holder}) is writing ontology {ontology_id!r}: it holds {path}. "
+                    "Wait for it, or give --lock-timeout more seconds"
+                ) from None
+            sleep(POLL)
+        else:
+            return

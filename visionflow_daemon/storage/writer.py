@@ -1,0 +1,137 @@
+"""Writes one file at a time: its facts, and all that follows from them, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from visionflow_daemon.model import Page, display_path
+from visionflow_daemon.storage import derive, facts, links
+from visionflow_daemon.storage.database import Database
+from visionflow_daemon.storage.facts import File, Touched
+
+FIND = "SELECT file_id FROM source_files WHERE ontology_id = ? AND path = ?"
+NEXT_ID = "SELECT COALESCE(MAX(file_id), 0) + 1 FROM source_files WHERE ontology_id = ?"
+SAVE = (
+    "INSERT INTO source_files (ontology_id, file_id, path, display_path, status, blob_seen, digest_seen, blob_saved,"
+    " digest_saved, reason, saved_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (ontology_id, file_id) DO UPDATE SET status = excluded.status, blob_seen = excluded.blob_seen,"
+    " digest_seen = excluded.digest_seen, blob_saved = excluded.blob_saved, digest_saved = excluded.digest_saved,"
+    " reason = excluded.reason, saved_at = excluded.saved_at, failure_class = NULL, line = NULL, attempts = 0,"
+    " first_failed_at = NULL, last_failed_at = NULL, next_attempt_at = NULL"
+)
+FAIL = (
+    "INSERT INTO source_files (ontology_id, file_id, path, display_path, status, blob_seen, digest_seen, reason,"
+    " failure_class, line, attempts, first_failed_at, last_failed_at, next_attempt_at)"
+    " VALUES (?, ?, ?, ?, 'failed', ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (ontology_id, file_id) DO UPDATE SET status = 'failed', blob_seen = excluded.blob_seen,"
+    " digest_seen = excluded.digest_seen, reason = excluded.reason, failure_class = excluded.failure_class,"
+    " line = excluded.line, attempts = excluded.attempts"
+    " + CASE source_files.blob_seen WHEN excluded.blob_seen THEN source_files.attempts ELSE 0 END,"
+    " first_failed_at = COALESCE(source_files.first_failed_at, excluded.first_failed_at),"
+    " last_failed_at = excluded.last_failed_at, next_attempt_at = excluded.next_attempt_at"
+)
+DROP = "DELETE FROM source_files WHERE ontology_id = ? AND file_id = ?"
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a file holds: its path, its blob, and the digest of how it is read."""
+
+    path: bytes
+    blob: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a file could not be saved. `next_attempt_at` is None when only other content can help."""
+
+    failure_class: str
+    reason: str
+    line: int | None = None
+    attempts: int = 1
+    next_attempt_at: str | None = None
+
+
+class Writer:
+    """Writes the files of one ontology. Safe to use from many threads at once."""
+
+    def __init__(self, database: Database, ontology_id: str, clock: Callable[[], str]) -> None:
+        self.database = database
+        self.ontology_id = ontology_id
+        self._clock = clock
+
+    def save(self, content: Content, page: Page) -> None:
+        """Make a file's facts those of `page`; a page that is skipped has none."""
+        status = "skipped" if page.skip_reason else "saved"
+        now = self._clock()
+        with self.database.transaction():
+            file = self._file(content.path)
+            values = (status, content.blob, content.digest, content.blob, content.digest, page.skip_reason, now)
+            self.database.run(
+                SAVE, (self.ontology_id, file.file_id, content.path, display_path(content.path), *values)
+            )
+            self._replace(file, page, now)
+
+    def fail(self, content: Content, failure: Failure) -> None:
+        """Put a file into the ledger; the facts of its last good content stay as they are."""
+        now = self._clock()
+        with self.database.transaction():
+            file = self._file(content.path)
+            self.database.run(
+                FAIL,
+                (
+                    self.ontology_id,
+                    file.file_id,
+                    content.path,
+                    display_path(content.path),
+                    content.blob,
+                    content.digest,
+                    failure.reason,
+                    failure.failure_class,
+                    failure.line,
+                    failure.attempts,
+                    now,
+                    now,
+                    failure.next_attempt_at,
+                ),
+            )
+
+    def delete(self, path: bytes) -> bool:
+        """Take out a file that is gone from the tree, with all its facts. Tells whether there was one."""
+        with self.database.transaction():
+            file = self._file(path)
+            if file.is_new:
+                return False
+            self._replace(file, None, self._clock())
+            self.database.run(DROP, (self.ontology_id, file.file_id))
+        return True
+
+    def _file(self, path: bytes) -> File:
+        if known := self.database.row(FIND, (self.ontology_id, path)):
+            return File(self.ontology_id, known[0], path)
+        (file_id,) = self.database.row(NEXT_ID, (self.ontology_id,)) or (1,)
+        return File(self.ontology_id, file_id, path, is_new=True)
+
+    def _replace(self, file: File, page: Page | None, now: str) -> None:
+        """Replace the facts, let links follow the names that changed, derive what was touched."""
+        database, ontology_id, touched = self.database, self.ontology_id, Touched()
+        linked = links.linked_names(database, ontology_id, file.file_id, page, is_new=file.is_new)
+        before = links.winners(database, ontology_id, linked)
+        facts.PAGES.replace(database, file, facts.page_rows(page))
+        facts.PAGE_WARNINGS.replace(database, file, facts.warning_rows(page))
+        facts.PAGE_NAMES.replace(database, file, facts.name_rows(page, file.path))
+        class_rows = facts.class_rows(page, file.path)
+        gone, _ = facts.CLASS_FACTS.replace(database, file, class_rows)
+        touched.classes = {key[0] for key in (*gone, *class_rows)}
+        gone, came = facts.PROPERTY_FACTS.replace(database, file, facts.property_rows(page, file.path))
+        touched.properties = {key[0] for key in (*gone, *came)}
+
+        own = links.resolve(database, ontology_id, page)
+        facts.LINKS.replace(database, file, facts.link_rows(own))
+        facts.replace_axioms(database, file, facts.axiom_rows(page, own), touched, now)
+        if linked:
+            after = links.winners(database, ontology_id, linked)
+            links.move(database, ontology_id, file.file_id, before, after, touched, now)
+        derive.derive(database, ontology_id, touched, now)

@@ -1,0 +1,103 @@
+"""Brings one file into the database: read the blob, read the page, save it, or put it into the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pygit2
+import structlog
+
+from visionflow_daemon.formats.choose import read_page
+from visionflow_daemon.git.repository import open_repository, read_blob
+from visionflow_daemon.model import EntryKind, Page, Reading, TreeEntry, display_path
+from visionflow_daemon.storage.writer import Content, Failure, Writer
+from visionflow_daemon.sync.progress import Outcome
+from visionflow_daemon.sync.retry import ATTEMPTS, FailureClass, Verdict, judge, next_attempt, persistently
+
+log = structlog.get_logger()
+
+
+def timestamp(moment: datetime) -> str:
+    """Write a moment as the database keeps it: UTC, to the second."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass(frozen=True, slots=True)
+class Applier:
+    """What all workers of a pass share."""
+
+    repository: Path
+    writer: Writer
+    reading: Reading
+    digest: str
+    report: Callable[[Outcome], None]
+    sleep: Callable[[float], None]
+    now: Callable[[], datetime]
+
+    @contextmanager
+    def saver(self) -> Iterator[Callable[[TreeEntry], None]]:
+        """Open one worker's own repository and connection, and give the handler that saves a file."""
+        repository = open_repository(self.repository)
+        self.writer.database.connected()
+        try:
+            yield lambda entry: self.report(self._save(repository, entry))
+        finally:
+            self.writer.database.close()
+            repository.free()
+
+    @contextmanager
+    def deleter(self) -> Iterator[Callable[[bytes], None]]:
+        """Open one worker's own connection, and give the handler that deletes a file's facts."""
+        self.writer.database.connected()
+        try:
+            yield self._delete
+        finally:
+            self.writer.database.close()
+
+    def _save(self, repository: pygit2.Repository, entry: TreeEntry) -> Outcome:
+        content = Content(entry.path, entry.blob, self.digest)
+        try:
+            page = persistently(lambda: self._read(repository, entry), self.sleep)
+            persistently(lambda: self.writer.save(content, page), self.sleep)
+        except Exception as error:
+            verdict = judge(error)
+            if verdict.failure_class in {FailureClass.SYSTEMIC, FailureClass.FATAL}:
+                raise
+            return self._fail(content, verdict, error)
+        path = display_path(entry.path)
+        for warning in page.warnings:
+            log.warning("statement left out", path=path, line=warning.line, reason=warning.message)
+        log.debug("file saved", path=path, blob=entry.blob, format=page.format, classes=len(page.classes))
+        return Outcome("skipped" if page.skip_reason else "saved", len(page.warnings))
+
+    def _read(self, repository: pygit2.Repository, entry: TreeEntry) -> Page:
+        if entry.kind is not EntryKind.BLOB:
+            return Page(format=entry.kind.value, skip_reason=f"a {entry.kind.value}, which is not followed")
+        limits = self.reading.limits
+        data = read_blob(repository, entry.blob, max(limits.page_bytes, limits.rdf_bytes))
+        return read_page(entry.path, data, self.reading)
+
+    def _fail(self, content: Content, verdict: Verdict, error: Exception) -> Outcome:
+        is_transient = verdict.failure_class is FailureClass.TRANSIENT
+        attempts = ATTEMPTS if is_transient else 1
+        due = timestamp(next_attempt(attempts, self.now())) if is_transient else None
+        failure = Failure(verdict.failure_class.value, verdict.reason, verdict.line, attempts, due)
+        persistently(lambda: self.writer.fail(content, failure), self.sleep)
+        log.warning(
+            "file failed",
+            path=display_path(content.path),
+            line=verdict.line,
+            failure_class=verdict.failure_class.value,
+            reason=verdict.reason,
+            exc_info=error if verdict.is_ours else None,
+        )
+        return Outcome("failed")
+
+    def _delete(self, path: bytes) -> None:
+        if persistently(lambda: self.writer.delete(path), self.sleep):
+            log.debug("file deleted", path=display_path(path))
+        self.report(Outcome("deleted"))

@@ -1,0 +1,40 @@
+"""Remembers when a source was last checked: in the state directory, since a pass without work writes no database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import orjson
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """When an ontology's source was last looked at, and the commit found there."""
+
+    at: str
+    commit: str
+
+
+def note(state: Path, database: Path, ontology_id: str, checked: Checked) -> None:
+    """Write the note down, whole or not at all. Raises OSError where the state directory can't be written."""
+    path = _path(state, database, ontology_id)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fresh = path.with_suffix(".new")
+    fresh.write_bytes(orjson.dumps({"at": checked.at, "commit": checked.commit}))
+    fresh.replace(path)
+
+
+def last(state: Path, database: Path, ontology_id: str) -> Checked | None:
+    """Read the note; None when there is none, or none that can be read."""
+    try:
+        found = orjson.loads(_path(state, database, ontology_id).read_bytes())
+        return Checked(str(found["at"]), str(found["commit"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _path(state: Path, database: Path, ontology_id: str) -> Path:
+    name = sha256(f"{database.resolve()}\0{ontology_id}".encode()).hexdigest()[:16]
+    return state / "checked" / f"{name}.json"

@@ -1,0 +1,74 @@
+"""Counts what a pass has done, and tells whoever watches."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from visionflow_daemon.storage.checkpoint import Tally
+
+WRITE_EVERY = 2.0
+"""Seconds between two writes of a running pass's progress into its row."""
+
+
+class Watcher(Protocol):
+    """Shows a pass's progress to someone."""
+
+    def started(self, planned: int) -> None:
+        """Note that a pass begins that will touch so many files."""
+
+    def moved(self, tally: Tally) -> None:
+        """Note how far it has come."""
+
+    def ended(self) -> None:
+        """Note that it is over."""
+
+
+class Unwatched:
+    """A watcher for when nobody looks."""
+
+    def started(self, planned: int) -> None:
+        """Nobody looks."""
+
+    def moved(self, tally: Tally) -> None:
+        """Nobody looks."""
+
+    def ended(self) -> None:
+        """Nobody looks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one file: one of Tally's counts, and how many of its statements were left out."""
+
+    kind: str
+    warnings: int = 0
+
+
+class Progress:
+    """The running count of one pass; safe to use from many threads."""
+
+    def __init__(self, watcher: Watcher, write: Callable[[Tally], None], monotonic: Callable[[], float]) -> None:
+        self.tally = Tally()
+        self.warnings = 0
+        self._watcher = watcher
+        self._write = write
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._written_at = monotonic()
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one file."""
+        with self._lock:
+            count = getattr(self.tally, outcome.kind)
+            self.tally = replace(self.tally, **{outcome.kind: count + 1})
+            self.warnings += outcome.warnings
+
+    def tick(self) -> None:
+        """Show the count; write it down when it is time."""
+        self._watcher.moved(self.tally)
+        if self._monotonic() - self._written_at >= WRITE_EVERY:
+            self._write(self.tally)
+            self._written_at = self._monotonic()

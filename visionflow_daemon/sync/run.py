@@ -1,0 +1,264 @@
+"""One pass of one source: plan, apply, finish."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from threading import Event
+
+import orjson
+import structlog
+
+from visionflow_daemon.errors import ConfigError
+from visionflow_daemon.formats.choose import reading_digest
+from visionflow_daemon.git import changes
+from visionflow_daemon.git.repository import Target, has_commit, open_repository
+from visionflow_daemon.model import Reading, TreeEntry
+from visionflow_daemon.storage import checkpoint, files
+from visionflow_daemon.storage.checkpoint import Checkpoint, Run, Tally
+from visionflow_daemon.storage.database import Database
+from visionflow_daemon.storage.lock import ontology_lock
+from visionflow_daemon.storage.writer import Writer
+from visionflow_daemon.sync import plan
+from visionflow_daemon.sync.apply import Applier, timestamp
+from visionflow_daemon.sync.plan import Plan, Way
+from visionflow_daemon.sync.pool import Pool
+from visionflow_daemon.sync.progress import Progress, Unwatched, Watcher
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One source, where it goes to, and how."""
+
+    ontology_id: str
+    include: tuple[str, ...]
+    exclude: tuple[str, ...]
+    reading: Reading
+    workers: int
+    queue: int
+    lock_timeout: float
+    full: bool = False
+    replace_source: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What a pass needs of the world around it; tests bring their own clock."""
+
+    database: Database
+    stop: Event = field(default_factory=Event)
+    watcher: Watcher = field(default_factory=Unwatched)
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    sleep: Callable[[float], None] = time.sleep
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """How a pass went. `run_id` is None when there was nothing to do, `is_whole` false when it was stopped."""
+
+    ontology_id: str
+    source: str
+    branch: str
+    commit: str
+    plan: Plan
+    tally: Tally
+    warnings: int
+    seconds: float
+    ledger: int
+    run_id: str | None
+    is_whole: bool
+
+
+def run_pass(job: Job, services: Services, find_target: Callable[[], Target]) -> Summary:
+    """Bring an ontology to the commit that `find_target` gives.
+
+    Raises LockedError when another pass holds the ontology, what `find_target` raises, ConfigError when the ontology
+    belongs to another source, and SystemicError when the pass had to stop: what was saved stays saved.
+    """
+    started = time.monotonic()
+    with ontology_lock(services.database.path, job.ontology_id, job.lock_timeout, services.sleep):
+        target = find_target()
+        held = checkpoint.load(services.database, job.ontology_id)
+        _refuse_other_source(job, held, target)
+        digest = selection_digest(job)
+        planned = make_plan(job, services, target, held, digest)
+        if not planned.size and _says_the_same(held, target, digest):
+            return _summary(job, services, target, planned, started)
+        run = _begin(job, services, target, held, planned)
+        return _apply_and_finish(job, services, target, planned, run, started, digest)
+
+
+def make_plan(job: Job, services: Services, target: Target, held: Checkpoint | None, digest: str) -> Plan:
+    """Plan a pass: by the diff of two commits where the checkpoint allows it, else by tree against table."""
+    known = None
+    if held is not None and held.commit is not None:
+        present = has_commit(target.repository, held.commit)
+        known = plan.Known(held.commit, held.digest, held.is_clean, present)
+    way, reason = plan.choose_way(known, digest, full=job.full)
+    now = timestamp(services.now())
+    selects = changes.selection(job.include, job.exclude)
+    repository = open_repository(target.repository)
+    try:
+        if way is Way.DIFF and held is not None and held.commit is not None:
+            changed = changes.diff(repository, held.commit, target.commit, selects)
+            due = files.due_paths(services.database, job.ontology_id, now)
+            found: Iterator[tuple[bytes, TreeEntry | None]] = (
+                (path, changes.find(repository, target.commit, path)) for path in due
+            )
+            return plan.from_diff(reason, changed, found)
+        return plan.from_tree(
+            reason,
+            changes.walk(repository, target.commit, selects),
+            files.known_files(services.database, job.ontology_id),
+            reading_digest(job.reading),
+            now,
+            full=job.full,
+        )
+    finally:
+        repository.free()
+
+
+def selection_digest(job: Job) -> str:
+    """Give the digest of all that decides, beside the commit, what the database holds: globs and reading."""
+    rules = [reading_digest(job.reading), list(job.include), list(job.exclude)]
+    return sha256(orjson.dumps(rules)).hexdigest()[:16]
+
+
+def _refuse_other_source(job: Job, held: Checkpoint | None, target: Target) -> None:
+    """Keep one source from replacing another's facts by mistake; the same history at a new place is no other source."""
+    if held is None or held.source == target.source or job.replace_source:
+        return
+    if held.commit is not None and has_commit(target.repository, held.commit):
+        return
+    raise ConfigError(
+        f"ontology {job.ontology_id!r} is fed by {held.source}, and {target.source} does not hold its last commit "
+        f"{(held.commit or 'none')[:12]}: give the new source another --ontology-id, or --replace-source to replace "
+        "all facts of the old one"
+    )
+
+
+def _says_the_same(held: Checkpoint | None, target: Target, digest: str) -> bool:
+    return held == Checkpoint(target.source, target.branch, target.commit, digest, is_clean=True)
+
+
+def _begin(job: Job, services: Services, target: Target, held: Checkpoint | None, planned: Plan) -> Run:
+    run = Run(
+        uuid.uuid4().hex,
+        held.commit if held else None,
+        target.commit,
+        planned.way.value,
+        planned.reason,
+        planned.size,
+    )
+    structlog.contextvars.bind_contextvars(run_id=run.run_id)
+    now = timestamp(services.now())
+    checkpoint.begin(services.database, job.ontology_id, target.source, target.branch, run, now)
+    log.info(
+        "pass started",
+        source=target.source,
+        branch=target.branch,
+        commit=target.commit,
+        plan=planned.way.value,
+        plan_reason=planned.reason,
+        to_save=len(planned.saves),
+        to_delete=len(planned.deletes),
+    )
+    return run
+
+
+def _apply_and_finish(
+    job: Job, services: Services, target: Target, planned: Plan, run: Run, started: float, digest: str
+) -> Summary:
+    database = services.database
+
+    def write(tally: Tally) -> None:
+        checkpoint.progress(database, job.ontology_id, run.run_id, tally, timestamp(services.now()))
+
+    progress = Progress(services.watcher, write, time.monotonic)
+    services.watcher.started(planned.size)
+    try:
+        is_whole = _apply(job, services, target, planned, progress)
+    except BaseException as error:
+        _abandon(job, services, run, "failed", progress.tally, str(error))
+        raise
+    finally:
+        services.watcher.ended()
+    now = timestamp(services.now())
+    if is_whole:
+        reached = Checkpoint(target.source, target.branch, target.commit, digest, is_clean=True)
+        checkpoint.finish(database, job.ontology_id, reached, run, progress.tally, now)
+    else:
+        _abandon(job, services, run, "stopped", progress.tally, None)
+    return _summary(job, services, target, planned, started, run, progress, is_whole=is_whole)
+
+
+def _apply(job: Job, services: Services, target: Target, planned: Plan, progress: Progress) -> bool:
+    """Save what is to be saved, then delete what is to be deleted; tell whether that was all."""
+    writer = Writer(services.database, job.ontology_id, lambda: timestamp(services.now()))
+    digest = reading_digest(job.reading)
+    applier = Applier(
+        target.repository, writer, job.reading, digest, progress.add, services.sleep, services.now
+    )
+    workers = min(job.workers, max(planned.size, 1))
+    is_whole = Pool(workers, job.queue, applier.saver).run(planned.saves, services.stop, progress.tick)
+    if is_whole and planned.deletes:
+        is_whole = Pool(1, job.queue, applier.deleter).run(planned.deletes, services.stop, progress.tick)
+    progress.tick()
+    return is_whole
+
+
+def _abandon(job: Job, services: Services, run: Run, status: str, tally: Tally, error: str | None) -> None:
+    """Close the run's row, if the database still takes it; if not, the next pass marks it as cut off."""
+    try:
+        now = timestamp(services.now())
+        checkpoint.abandon(services.database, job.ontology_id, run.run_id, status, tally, error, now)
+    except Exception as failure:  # noqa: BLE001 - the first failure is the one to report
+        log.warning("run row not closed", reason=str(failure))
+
+
+def _summary(
+    job: Job,
+    services: Services,
+    target: Target,
+    planned: Plan,
+    started: float,
+    run: Run | None = None,
+    progress: Progress | None = None,
+    *,
+    is_whole: bool = True,
+) -> Summary:
+    summary = Summary(
+        ontology_id=job.ontology_id,
+        source=target.source,
+        branch=target.branch,
+        commit=target.commit,
+        plan=planned,
+        tally=progress.tally if progress else Tally(),
+        warnings=progress.warnings if progress else 0,
+        seconds=time.monotonic() - started,
+        ledger=files.ledger_size(services.database, job.ontology_id),
+        run_id=run.run_id if run else None,
+        is_whole=is_whole,
+    )
+    log.info(
+        "pass finished" if run else "nothing to do",
+        commit=summary.commit,
+        plan=planned.way.value,
+        plan_reason=planned.reason,
+        saved=summary.tally.saved,
+        skipped=summary.tally.skipped,
+        failed=summary.tally.failed,
+        deleted=summary.tally.deleted,
+        warnings=summary.warnings,
+        ledger=summary.ledger,
+        seconds=round(summary.seconds, 3),
+        is_whole=is_whole,
+    )
+    return summary
