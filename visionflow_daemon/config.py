@@ -45,7 +45,7 @@ class ReadingConfig:
 
     prefixes: dict[str, str] = field(default_factory=dict)
     not_relations: tuple[str, ...] = DEFAULT_NOT_RELATIONS
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Config:
     database: str = "sqlite:///visionflow.db"
     reading: ReadingConfig = field(default_factory=ReadingConfig)
     sync: SyncConfig = SyncConfig()
-    network: Network = Network()
+    network: Network = field(default_factory=Network)
     log: LogConfig = LogConfig()
     base: Path = Path()
 
@@ -103,7 +103,8 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Config:
     try:
         config = _converter().structure(data, Config)
     except cattrs.BaseValidationError as error:
-        raise ConfigError(*(_readable(line) for line in cattrs.transform_error(error, path="", format_exception=_why)))
+        problems = cattrs.transform_error(error, path="", format_exception=_why)
+        raise ConfigError(*map(_readable, problems)) from None
     config = replace(config, base=base)
     check(config)
     return config
@@ -229,9 +230,7 @@ def _converter() -> cattrs.Converter:
     converter.register_structure_hook(int | None, lambda value, _: _exactly(value, int))
     strings = tuple[str, ...]
     converter.register_structure_hook_func(lambda kind: kind == strings, _strings)
-    hook = make_dict_structure_fn(
-        Config, converter, _cattrs_forbid_extra_keys=True, base=cattrs.override(omit=True)
-    )
+    hook = make_dict_structure_fn(Config, converter, _cattrs_forbid_extra_keys=True, base=cattrs.override(omit=True))
     converter.register_structure_hook(Config, hook)
     return converter
 

@@ -45,8 +45,8 @@ class Program(click.Group):
 @common
 @click.version_option(package_name="visionflow-daemon")
 @click.pass_context
-def program(context: click.Context, *, once: bool, full: bool, replace_source: bool, **given: Any) -> None:  # noqa: ANN401
-    """Keep an ontology database equal to a git repository of pages, commit by commit.
+def program(context: click.Context, /, *, once: bool, full: bool, replace_source: bool, **given: Any) -> None:  # noqa: ANN401
+    r"""Keep an ontology database equal to a git repository of pages, commit by commit.
 
     \b
     Exit codes of --once:

@@ -55,7 +55,7 @@ def run(config: Config, sink: LineSink, *, full: bool, replace_source: bool) -> 
     return max(codes, key=_gravity)
 
 
-def _one(  # noqa: PLR0913 - the pieces of one pass, each from another place
+def _one(
     config: Config,
     source: SourceConfig,
     database: Database,
@@ -81,7 +81,7 @@ def _one(  # noqa: PLR0913 - the pieces of one pass, each from another place
     try:
         summary = run_pass(job, services, lambda: _find_target(config, source, state, services))
     except VisionflowError as error:
-        log.error("pass failed", reason=str(error), exit_code=int(error.exit_code))
+        log.error("pass failed", reason=str(error), exit_code=int(error.exit_code))  # noqa: TRY400 - no traceback: the message says it
         tables.complain(str(error))
         return error.exit_code
     except Exception as error:
@@ -171,4 +171,3 @@ def _gravity(code: ExitCode) -> int:
         ExitCode.INTERNAL,
     )
     return order.index(code)
-

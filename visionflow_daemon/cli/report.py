@@ -32,12 +32,17 @@ class Standing:
             ("ontology", self.ontology_id),
             ("source", self.source),
             ("branch", self.branch),
-            ("commit", self.commit if self.is_whole else f"{self.commit or 'none'} (a pass is under way, or was cut off)"),
+            (
+                "commit",
+                self.commit if self.is_whole else f"{self.commit or 'none'} (a pass is under way, or was cut off)",
+            ),
             ("last checked", self.last_checked),
         ]
         if run is not None:
             rows.append(("last pass", f"{run.status}, {run.started_at} to {run.finished_at or run.progress_at}"))
-            rows.append(("", f"{run.saved:,} saved, {run.skipped:,} skipped, {run.failed:,} failed, {run.deleted:,} deleted"))
+            rows.append(
+                ("", f"{run.saved:,} saved, {run.skipped:,} skipped, {run.failed:,} failed, {run.deleted:,} deleted")
+            )
             rows.append(("", f"of {run.planned:,} planned by {run.plan}: {run.plan_reason}"))
             rows += [("", run.error)] if run.error else []
         return [

@@ -23,7 +23,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Answer as JSON."
 @common
 @as_json
 @click.pass_context
-def status(context: click.Context, *, as_json: bool, **given: Any) -> None:  # noqa: ANN401 - click's parameters
+def status(context: click.Context, /, *, as_json: bool, **given: Any) -> None:  # noqa: ANN401 - click's parameters
     """Say how far each ontology is synced, and what it holds."""
     from visionflow_daemon.cli.report import Standing, standing  # noqa: PLC0415 - as all below: verbs start lean
     from visionflow_daemon.storage import files  # noqa: PLC0415
@@ -48,7 +48,7 @@ def status(context: click.Context, *, as_json: bool, **given: Any) -> None:  # n
 @as_json
 @click.option("--warnings", is_flag=True, help="List the statements that were left out of files that are saved, too.")
 @click.pass_context
-def failures(context: click.Context, *, as_json: bool, warnings: bool, **given: Any) -> None:  # noqa: ANN401
+def failures(context: click.Context, /, *, as_json: bool, warnings: bool, **given: Any) -> None:  # noqa: ANN401
     """List the files that could not be saved, each with line and reason."""
     from visionflow_daemon.storage import files  # noqa: PLC0415
 
@@ -79,7 +79,7 @@ def failures(context: click.Context, *, as_json: bool, warnings: bool, **given: 
 @click.option("--path", metavar="PATH", help="The page's path in its repository [default: FILE].")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.pass_context
-def parse(context: click.Context, *, file: Path, path: str | None, as_json: bool, **given: Any) -> None:  # noqa: ANN401
+def parse(context: click.Context, /, *, file: Path, path: str | None, as_json: bool, **given: Any) -> None:  # noqa: ANN401
     """Say what a page yields, and why not. FILE may be - for standard input."""
     from visionflow_daemon.formats.choose import read_page  # noqa: PLC0415
 
@@ -106,7 +106,7 @@ def parse(context: click.Context, *, file: Path, path: str | None, as_json: bool
 @click.command()
 @common
 @click.pass_context
-def dump(context: click.Context, **given: Any) -> None:  # noqa: ANN401 - click's parameters
+def dump(context: click.Context, /, **given: Any) -> None:  # noqa: ANN401 - click's parameters
     """Print the canonical dump: all rows, sorted, without times and surrogate keys."""
     from visionflow_daemon.storage.dump import dump as lines  # noqa: PLC0415
 
@@ -122,7 +122,7 @@ def dump(context: click.Context, **given: Any) -> None:  # noqa: ANN401 - click'
 @common
 @as_json
 @click.pass_context
-def migrate(context: click.Context, *, as_json: bool, **given: Any) -> None:  # noqa: ANN401 - click's parameters
+def migrate(context: click.Context, /, *, as_json: bool, **given: Any) -> None:  # noqa: ANN401 - click's parameters
     """Bring the database's schema up to date; a pass does so by itself."""
     from visionflow_daemon.storage import migrate as migrations  # noqa: PLC0415
     from visionflow_daemon.storage.database import open_database  # noqa: PLC0415
@@ -143,7 +143,7 @@ def migrate(context: click.Context, *, as_json: bool, **given: Any) -> None:  # 
 @common
 @as_json
 @click.pass_context
-def check_config(context: click.Context, *, as_json: bool, **given: Any) -> None:  # noqa: ANN401 - click's parameters
+def check_config(context: click.Context, /, *, as_json: bool, **given: Any) -> None:  # noqa: ANN401 - click's parameters
     """Check the configuration, and print what is in force."""
     options: Options = merged(context, **given)
     config = load(options)
@@ -166,11 +166,13 @@ def _show(page: Page) -> None:
     rows += [("public", "yes" if page.is_public else "no")]
     rows += [("class", fact.iri, fact.label or "") for fact in page.classes]
     rows += [("property", fact.iri, fact.property_type) for fact in page.properties]
-    rows += [("axiom", axiom.axiom_type, axiom.subject, axiom.property_iri or "", axiom.object) for axiom in page.axioms]
-    rows += [("link", link.axiom_type, link.property_iri or "", f"[[{link.name}]]", link.minted_iri or "") for link in page.links]
+    rows += [
+        ("axiom", axiom.axiom_type, axiom.subject, axiom.property_iri or "", axiom.object) for axiom in page.axioms
+    ]
+    rows += [
+        ("link", link.axiom_type, link.property_iri or "", f"[[{link.name}]]", link.minted_iri or "")
+        for link in page.links
+    ]
     rows += [("warning", f"line {warning.line}" if warning.line else "", warning.message) for warning in page.warnings]
     for row in rows:
         click.echo("  ".join(harmless(str(cell)) for cell in row if cell != ""))
-
-
-

@@ -1,0 +1,1 @@
+"""Reads pages: bytes in, Page out, pure. `choose` is the door."""

@@ -160,13 +160,13 @@ class PageBuilder:
     def _annotate(self, subject: str, part: str, text: str | None) -> None:
         known = self._classes.get(subject)
         if known is not None and getattr(known, part) is None:
-            self._classes[subject] = replace(known, **{part: text})
+            self._classes[subject] = replace(known, label=text) if part == "label" else replace(known, comment=text)
         if (said := self._properties.get(subject)) is not None:
             said.setdefault(part, text)
 
 
 def canonical_json(value: Mapping[str, Any] | None) -> str:
-    """Write JSON in one canonical form: keys sorted, no spaces, NUL replaced (PostgreSQL's text has no place for it)."""
+    """Write JSON in one canonical form: keys sorted, no blanks, NUL replaced (no PostgreSQL text can hold it)."""
     if not value:
         return "{}"
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode().replace("\\u0000", "\\ufffd")
@@ -185,7 +185,10 @@ def _property(property_iri: str, said: Mapping[str, Any]) -> PropertyFact:
         said.get("label"),
         said.get("comment"),
         _all_of(said.get("domain"), "ObjectIntersectionOf"),
-        _all_of(said.get("range"), "DataIntersectionOf" if said["property_type"] == "DataProperty" else "ObjectIntersectionOf"),
+        _all_of(
+            said.get("range"),
+            "DataIntersectionOf" if said["property_type"] == "DataProperty" else "ObjectIntersectionOf",
+        ),
         orjson.dumps(sorted(said.get("characteristics", ()))).decode(),
     )
 

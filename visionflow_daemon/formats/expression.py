@@ -17,26 +17,54 @@ Tree: TypeAlias = "str | tuple[Tree, ...]"
 XSD_STRING = "^^<http://www.w3.org/2001/XMLSchema#string>"
 
 TOKEN = re.compile(
-    r'\s+|(?P<open>[A-Za-z]*\()|(?P<close>\))|(?P<atom>"(?:[^"\\]|\\.)*"(?:@[A-Za-z0-9-]+|\^\^<[^<>]*>)?|<[^<>]*>|[^\s()"<>]+)',
+    r"\s+|(?P<open>[A-Za-z]*\()|(?P<close>\))"
+    r'|(?P<atom>"(?:[^"\\]|\\.)*"(?:@[A-Za-z0-9-]+|\^\^<[^<>]*>)?|<[^<>]*>|[^\s()"<>]+)',
     re.DOTALL,
 )
 
 UNORDERED = frozenset(
-    "ObjectUnionOf ObjectIntersectionOf ObjectOneOf DataUnionOf DataIntersectionOf DataOneOf EquivalentClasses "
-    "DisjointClasses EquivalentObjectProperties DisjointObjectProperties EquivalentDataProperties "
-    "DisjointDataProperties InverseObjectProperties SameIndividual DifferentIndividuals".split()
+    [
+        "ObjectUnionOf",
+        "ObjectIntersectionOf",
+        "ObjectOneOf",
+        "DataUnionOf",
+        "DataIntersectionOf",
+        "DataOneOf",
+        "EquivalentClasses",
+        "DisjointClasses",
+        "EquivalentObjectProperties",
+        "DisjointObjectProperties",
+        "EquivalentDataProperties",
+        "DisjointDataProperties",
+        "InverseObjectProperties",
+        "SameIndividual",
+        "DifferentIndividuals",
+    ]
 )
 """Constructors whose operands are a set: sorted and without repetition in canonical form."""
 
 RESTRICTIONS = {
     **dict.fromkeys(
-        "ObjectSomeValuesFrom ObjectAllValuesFrom ObjectHasValue ObjectHasSelf "
-        "ObjectMinCardinality ObjectMaxCardinality ObjectExactCardinality".split(),
+        [
+            "ObjectSomeValuesFrom",
+            "ObjectAllValuesFrom",
+            "ObjectHasValue",
+            "ObjectHasSelf",
+            "ObjectMinCardinality",
+            "ObjectMaxCardinality",
+            "ObjectExactCardinality",
+        ],
         "ObjectProperty",
     ),
     **dict.fromkeys(
-        "DataSomeValuesFrom DataAllValuesFrom DataHasValue "
-        "DataMinCardinality DataMaxCardinality DataExactCardinality".split(),
+        [
+            "DataSomeValuesFrom",
+            "DataAllValuesFrom",
+            "DataHasValue",
+            "DataMinCardinality",
+            "DataMaxCardinality",
+            "DataExactCardinality",
+        ],
         "DataProperty",
     ),
 }
@@ -113,8 +141,9 @@ def axiom(statement: Tree, annotations: str = "") -> Axiom:
     if keyword == "Declaration" and isinstance(operands[0], tuple):
         return Axiom(keyword, value(operands[0][1]), str(operands[0][0]), annotations=annotations)
     subject = value(operands[0]) if operands else ""
-    target = value(operands[1]) if len(operands) == 2 else " ".join(render(operand) for operand in operands[1:])
-    property_iri, property_type = _restricted(operands[1:])
+    rest = operands[1:]
+    target = value(rest[0]) if len(rest) == 1 else " ".join(render(operand) for operand in rest)
+    property_iri, property_type = _restricted(rest)
     return Axiom(
         VISIONFLOW_NAMES.get(keyword, keyword),
         subject,

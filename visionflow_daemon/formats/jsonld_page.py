@@ -1,4 +1,7 @@
-"""JSON-LD pages: markdown whose ```json-ld fences hold a Class, and beside it the Page that it stands on."""
+"""JSON-LD pages: markdown whose ```json-ld fences hold a Class, and beside it the Page that it stands on.
+
+IRIs are kept as written: publication, not the database, rewrites prefixes.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import orjson
 from visionflow_daemon.errors import PageError
 from visionflow_daemon.formats import iri, markdown
 from visionflow_daemon.formats.builder import PageBuilder
-from visionflow_daemon.model import DEFAULT_PREFIXES, NameRank, Reading
+from visionflow_daemon.model import NameRank, Reading
 
 TAGS = frozenset({"json-ld", "jsonld"})
 CLASS_TYPES = frozenset({"Class", "OntologyClass", "Individual"})
@@ -37,7 +40,9 @@ def blocks(text: str) -> list[tuple[int, Block]]:
 def is_class(block: Block) -> bool:
     """Tell whether a block describes a class."""
     kind = block.get("@type")
-    return kind in CLASS_TYPES if isinstance(kind, str) else isinstance(kind, list) and bool(CLASS_TYPES & _strings(kind))
+    return (
+        kind in CLASS_TYPES if isinstance(kind, str) else isinstance(kind, list) and bool(CLASS_TYPES & _strings(kind))
+    )
 
 
 def read(text: str, found: list[tuple[int, Block]], reading: Reading) -> PageBuilder:
@@ -79,7 +84,6 @@ def _read_class(page: PageBuilder, block: Block, line: int) -> None:
     class_iri = block.get("@id")
     if not isinstance(class_iri, str):
         raise PageError("a Class block without an @id", line)
-    class_iri = _expand(class_iri, page.reading)
     label = block.get("label", block.get("vc:label"))
     relations = block.get("relations")
     flat = {key: value for key, value in block.items() if _is_flat_relation(key, value)}
@@ -114,7 +118,7 @@ def _targets(page: PageBuilder, value: object, key: str, line: int) -> Iterator[
     for item in _items(value):
         target = item.get("@id") if isinstance(item, dict) else item
         if isinstance(target, str):
-            yield _expand(target, page.reading)
+            yield target
         else:
             page.warn(f"{key} left out: an item without an @id", line)
 
@@ -126,14 +130,6 @@ def _relation_iri(key: str, reading: Reading) -> str:
     if ":" in key and (known := iri.expand(key, reading.prefixes)):
         return known
     return RELATION_NAMESPACE + NOT_IN_IRI.sub(lambda match: f"%{ord(match[0]):02X}", key)
-
-
-def _expand(name: str, reading: Reading) -> str:
-    """Expand the OWL-style prefixes that a block may use; IRIs stay as written."""
-    prefix = name.partition(":")[0]
-    if prefix in DEFAULT_PREFIXES or prefix in reading.prefixes:
-        return iri.expand(name, reading.prefixes) or name
-    return name
 
 
 def _items(value: object) -> Iterator[Any]:

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 FENCE = re.compile(r"[ \t]*(?:[-*+][ \t]+)?(?P<marks>```+|~~~+)[ \t]*(?P<tag>[^\s`]*)[^`]*\Z")
-PROPERTY = re.compile(r"(?P<indent>[ \t]*)(?P<bullet>[-*+][ \t]+)?(?P<key>[A-Za-z0-9_][\w.:-]{0,99}?)::(?:[ \t]+(?P<value>.*))?\Z")
+PROPERTY = re.compile(
+    r"(?P<indent>[ \t]*)(?P<bullet>[-*+][ \t]+)?(?P<key>[A-Za-z0-9_][\w.:-]{0,99}?)::(?:[ \t]+(?P<value>.*))?\Z"
+)
 WIKILINK = re.compile(r"\[\[([^\[\]\n]{1,500})\]\]")
 COMMENT = re.compile(r"<!--.*?-->")
 

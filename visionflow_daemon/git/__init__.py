@@ -1,0 +1,1 @@
+"""Reads git: repositories, clones of remotes, trees, and what changed between commits."""

@@ -39,7 +39,7 @@ def walk(repository: pygit2.Repository, commit: str, selects: Selects) -> Iterat
         if entry is None:
             stack.pop()
             continue
-        path = prefix + entry.raw_name
+        path = prefix + (entry.raw_name or b"")
         if entry.filemode == FileMode.TREE:
             stack.append((path + b"/", iter(repository[entry.id].peel(pygit2.Tree))))
         elif selects(path):
@@ -69,8 +69,7 @@ def diff(
     """
     flags = DiffOption.INCLUDE_TYPECHANGE | DiffOption.SKIP_BINARY_CHECK
     old_tree = repository[old].peel(pygit2.Tree)
-    new_tree = repository[new].peel(pygit2.Tree)
-    for delta in repository.diff(old_tree, new_tree, flags=flags, context_lines=0).deltas:
+    for delta in old_tree.diff_to_tree(repository[new].peel(pygit2.Tree), flags=flags, context_lines=0).deltas:
         if delta.status == DeltaStatus.DELETED:
             if selects(delta.old_file.raw_path):
                 yield delta.old_file.raw_path, None

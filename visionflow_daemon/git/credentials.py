@@ -38,7 +38,7 @@ class Callbacks(pygit2.RemoteCallbacks):
         self._asked: set[str] = set()
 
     def certificate_check(self, certificate: None, valid: bool, host: bytes) -> bool:  # noqa: ARG002, FBT001 - pygit2's
-        """Accept the server only if its certificate, or its key in known_hosts, is valid: the default accepts any key."""
+        """Accept a server whose certificate, or key in known_hosts, is valid: the default accepts any key."""
         return valid
 
     def credentials(

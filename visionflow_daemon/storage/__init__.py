@@ -1,0 +1,1 @@
+"""Keeps facts by file, and the tables derived from them."""

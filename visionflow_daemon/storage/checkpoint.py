@@ -70,8 +70,8 @@ class LastRun:
 def last_run(database: Database, ontology_id: str) -> LastRun | None:
     """Give the newest pass of an ontology."""
     row = database.row(
-        "SELECT run_id, status, started_at, progress_at, finished_at, plan, plan_reason, planned, saved, skipped, failed,"
-        " deleted, error FROM sync_runs WHERE ontology_id = ? ORDER BY started_at DESC, run_id LIMIT 1",
+        "SELECT run_id, status, started_at, progress_at, finished_at, plan, plan_reason, planned, saved, skipped,"
+        " failed, deleted, error FROM sync_runs WHERE ontology_id = ? ORDER BY started_at DESC, run_id LIMIT 1",
         (ontology_id,),
     )
     return LastRun(*row) if row else None
@@ -82,7 +82,7 @@ def load(database: Database, ontology_id: str) -> Checkpoint | None:
     row = database.row(
         "SELECT source, branch, commit_sha, digest, is_clean FROM checkpoints WHERE ontology_id = ?", (ontology_id,)
     )
-    return Checkpoint(*row[:4], is_clean=bool(row[4])) if row else None
+    return Checkpoint(*row) if row else None
 
 
 def begin(database: Database, ontology_id: str, source: str, branch: str, run: Run, now: str) -> None:

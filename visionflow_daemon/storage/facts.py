@@ -43,9 +43,9 @@ class FactTable:
         marks = ", ".join("?" * (2 + len(key) + len(values)))
         of_file = "ontology_id = ? AND file_id = ?"
         of_key = "".join(f" AND {column} = ?" for column in key)
-        self.select = f"SELECT {columns} FROM {name} WHERE {of_file}"  # noqa: S608 - constant names
-        self.delete = f"DELETE FROM {name} WHERE {of_file}{of_key}"  # noqa: S608 - constant names
-        self.insert = f"INSERT INTO {name} (ontology_id, file_id, {columns}) VALUES ({marks})"  # noqa: S608
+        self.select = f"SELECT {columns} FROM {name} WHERE {of_file}"
+        self.delete = f"DELETE FROM {name} WHERE {of_file}{of_key}"
+        self.insert = f"INSERT INTO {name} (ontology_id, file_id, {columns}) VALUES ({marks})"
 
     def replace(self, database: Database, file: File, rows: Mapping[Row, Row]) -> tuple[dict[Row, Row], dict[Row, Row]]:
         """Make the file's rows the given ones, key to values; give those that went and those that came."""
@@ -117,9 +117,7 @@ def warning_rows(page: Page | None) -> dict[Row, Row]:
 def class_rows(page: Page | None, path: bytes) -> dict[Row, Row]:
     """Make the rows of the classes that a page declares."""
     classes = page.classes if page else ()
-    return {
-        (fact.iri,): (int(fact.is_bare), path, fact.label, fact.comment, fact.properties) for fact in classes
-    }
+    return {(fact.iri,): (int(fact.is_bare), path, fact.label, fact.comment, fact.properties) for fact in classes}
 
 
 def property_rows(page: Page | None, path: bytes) -> dict[Row, Row]:
@@ -190,9 +188,7 @@ INSERT_AXIOM = (
 UPDATE_AXIOM = "UPDATE owl_axioms SET property_type = ?, is_stated = ?, is_parent = ? WHERE ontology_id = ? AND id = ?"
 
 
-def replace_axioms(
-    database: Database, file: File, rows: Mapping[AxiomKey, Row], touched: Touched, now: str
-) -> None:
+def replace_axioms(database: Database, file: File, rows: Mapping[AxiomKey, Row], touched: Touched, now: str) -> None:
     """Make the file's axioms the given ones; rows that stay keep their id."""
     first, last = file.axiom_ids
     held: dict[Any, Row] = {}

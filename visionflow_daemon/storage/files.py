@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from visionflow_daemon.model import KnownFile
 from visionflow_daemon.storage.database import Database
 
+DESCRIBED_TWICE = (
+    "SELECT class_iri FROM class_facts WHERE ontology_id = ? AND is_bare = 0 GROUP BY class_iri HAVING COUNT(*) > 1"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
@@ -74,17 +78,19 @@ def ledger(database: Database, ontology_id: str) -> list[LedgerEntry]:
     """Give the failed files in the order of their paths."""
     found = database.rows(
         "SELECT display_path, failure_class, reason, line, attempts, first_failed_at, last_failed_at, next_attempt_at,"
-        " blob_seen, blob_saved IS NOT NULL FROM source_files WHERE ontology_id = ? AND status = 'failed' ORDER BY path",
+        " blob_seen, blob_saved IS NOT NULL FROM source_files WHERE ontology_id = ? AND status = 'failed'"
+        " ORDER BY path",
         (ontology_id,),
     )
-    return [LedgerEntry(*row[:9], is_stale=bool(row[9])) for row in found]
+    return [LedgerEntry(*row[:-1], *map(bool, row[-1:])) for row in found]
 
 
 def warnings(database: Database, ontology_id: str) -> list[LeftOut]:
     """Give what was left out of saved files, in the order of their paths and lines."""
     found = database.rows(
         "SELECT f.display_path, w.line, w.message FROM page_warnings w JOIN source_files f"
-        " ON f.ontology_id = w.ontology_id AND f.file_id = w.file_id WHERE w.ontology_id = ? ORDER BY f.path, w.ordinal",
+        " ON f.ontology_id = w.ontology_id AND f.file_id = w.file_id WHERE w.ontology_id = ?"
+        " ORDER BY f.path, w.ordinal",
         (ontology_id,),
     )
     return [LeftOut(*row) for row in found]
@@ -110,8 +116,7 @@ def totals(database: Database, ontology_id: str) -> Totals:
         "SELECT COUNT(*) FROM owl_class_hierarchy WHERE ontology_id = ?",
         "SELECT COUNT(*) FROM owl_properties WHERE ontology_id = ?",
         "SELECT COUNT(*) FROM owl_axioms WHERE ontology_id = ?",
-        "SELECT COUNT(*) FROM (SELECT 1 FROM class_facts WHERE ontology_id = ? AND is_bare = 0"
-        " GROUP BY class_iri HAVING COUNT(*) > 1)",
+        f"SELECT COUNT(*) FROM ({DESCRIBED_TWICE})",
     )
     with database.snapshot():
         return Totals(*((database.row(query, (ontology_id,)) or (0,))[0] for query in queries))
@@ -124,11 +129,7 @@ def ontologies(database: Database) -> list[str]:
 
 def declared_twice(database: Database, ontology_id: str, limit: int = 20) -> list[tuple[str, list[str]]]:
     """Name classes that more than one file describes, each with its files, the winning one first."""
-    found = database.rows(
-        "SELECT class_iri FROM class_facts WHERE ontology_id = ? AND is_bare = 0"
-        " GROUP BY class_iri HAVING COUNT(*) > 1 ORDER BY class_iri LIMIT ?",
-        (ontology_id, limit),
-    )
+    found = database.rows(f"{DESCRIBED_TWICE} ORDER BY class_iri LIMIT ?", (ontology_id, limit))
     paths = (
         "SELECT f.display_path FROM class_facts c JOIN source_files f ON f.ontology_id = c.ontology_id"
         " AND f.file_id = c.file_id WHERE c.ontology_id = ? AND c.class_iri = ? AND c.is_bare = 0 ORDER BY c.path"

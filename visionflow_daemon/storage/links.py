@@ -12,10 +12,8 @@ from visionflow_daemon.model import Link, Page
 from visionflow_daemon.storage.database import ANY_OF, Database, Row, array
 from visionflow_daemon.storage.facts import AXIOMS_PER_FILE, INSERT_AXIOM, Touched, linked_values
 
-WINNER = (
-    "SELECT class_iri FROM page_names WHERE ontology_id = ? AND name_key = ? ORDER BY name_rank, path LIMIT 1"
-)
-LINKED_NAMES = f"SELECT DISTINCT name_key FROM links WHERE ontology_id = ? AND name_key {ANY_OF}"  # noqa: S608
+WINNER = "SELECT class_iri FROM page_names WHERE ontology_id = ? AND name_key = ? ORDER BY name_rank, path LIMIT 1"
+LINKED_NAMES = f"SELECT DISTINCT name_key FROM links WHERE ontology_id = ? AND name_key {ANY_OF}"
 NAMES_OF_FILE = "SELECT name_key FROM page_names WHERE ontology_id = ? AND file_id = ?"
 LINKS_BY_NAME = (
     "SELECT file_id, ordinal, axiom_type, subject, property_iri, annotations, minted_iri, target_iri"
@@ -72,6 +70,7 @@ def move(
 ) -> None:
     """Let the links of all other files follow the names whose meaning changed."""
     moved: list[tuple[Row, str | None]] = []
+    target: str | None
     for name in sorted(before.keys() | after.keys()):
         if before.get(name) == after.get(name):
             continue

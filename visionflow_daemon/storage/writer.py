@@ -69,9 +69,7 @@ class Writer:
         with self.database.transaction():
             file = self._file(content.path)
             values = (status, content.blob, content.digest, content.blob, content.digest, page.skip_reason, now)
-            self.database.run(
-                SAVE, (self.ontology_id, file.file_id, content.path, display_path(content.path), *values)
-            )
+            self.database.run(SAVE, (self.ontology_id, file.file_id, content.path, display_path(content.path), *values))
             self._replace(file, page, now)
 
     def fail(self, content: Content, failure: Failure) -> None:

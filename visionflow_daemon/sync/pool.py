@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import queue
 import threading
 from collections.abc import Callable, Iterable
@@ -33,7 +34,10 @@ class Pool(Generic[Task]):
         self._dropping = threading.Event()
         self._failures: list[BaseException] = []
         self._threads = [
-            threading.Thread(target=self._work, name=f"worker-{number}", daemon=True)
+            # Each in a copy of our context, so that its log lines carry the run.
+            threading.Thread(
+                target=contextvars.copy_context().run, args=(self._work,), name=f"worker-{number}", daemon=True
+            )
             for number in range(1, workers + 1)
         ]
 

@@ -62,7 +62,7 @@ class Verdict:
     """Whether it is a fault of this program: its traceback belongs in the log."""
 
 
-def judge(error: BaseException) -> Verdict:
+def judge(error: BaseException) -> Verdict:  # noqa: PLR0911 - one line a class of failure
     """Decide what a failure means."""
     match error:
         case PageError():
@@ -118,7 +118,8 @@ def persistently(action: Callable[[], Result], sleep: Callable[[float], None]) -
 
 def next_attempt(attempts: int, now: datetime) -> datetime:
     """Say when a file that failed transiently is due again: the delay doubles from a minute to an hour."""
-    delay = LEDGER_FIRST_DELAY * 2 ** min(max(attempts // ATTEMPTS - 1, 0), 10)
+    doublings = min(max(attempts // ATTEMPTS - 1, 0), 10)
+    delay = LEDGER_FIRST_DELAY * (1 << doublings)
     return now + min(delay, LEDGER_LONGEST_DELAY)
 
 

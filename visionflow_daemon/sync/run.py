@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
-from pathlib import Path
 from threading import Event
 
 import orjson
@@ -203,9 +202,7 @@ def _apply(job: Job, services: Services, target: Target, planned: Plan, progress
     """Save what is to be saved, then delete what is to be deleted; tell whether that was all."""
     writer = Writer(services.database, job.ontology_id, lambda: timestamp(services.now()))
     digest = reading_digest(job.reading)
-    applier = Applier(
-        target.repository, writer, job.reading, digest, progress.add, services.sleep, services.now
-    )
+    applier = Applier(target.repository, writer, job.reading, digest, progress.add, services.sleep, services.now)
     workers = min(job.workers, max(planned.size, 1))
     is_whole = Pool(workers, job.queue, applier.saver).run(planned.saves, services.stop, progress.tick)
     if is_whole and planned.deletes:

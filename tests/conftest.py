@@ -1,0 +1,31 @@
+"""Fixtures: a real repository and the real program, in temporary folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support import SHARED, Daemon, Repo, git
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Repo:
+    """An empty bare repository."""
+    return Repo(tmp_path / "source.git")
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Daemon:
+    """The program, with a folder and a home of its own."""
+    return Daemon(tmp_path)
+
+
+def corpus(name: str, into: Path) -> Path:
+    """Clone one of the real repositories beside the project, or skip the test."""
+    bundle = SHARED / "corpora" / f"{name}.bundle"
+    if not bundle.is_file():
+        pytest.skip(f"the real repository {bundle.name} is not beside the project")
+    target = into / f"{name}.git"
+    git("clone", "--quiet", "--bare", str(bundle), str(target))
+    return target
