@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from tests.support import assert_sound
 from visionflow_daemon.model import Axiom, ClassFact, Link, NameRank, Page, PageName, PropertyFact
-from visionflow_daemon.storage.database import Database, open_database
+from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.dump import dump
-from visionflow_daemon.storage.migrate import migrate
+from visionflow_daemon.storage.migrate import open_migrated
 from visionflow_daemon.storage.writer import Content, Failure, Writer
 
 IRIS = [f"urn:c:{letter}" for letter in "abcdef"]
@@ -69,8 +69,7 @@ steps = st.lists(st.tuples(st.sampled_from(PATHS), st.none() | pages() | st.just
 
 
 def database_in(folder: str, name: str) -> Database:
-    database = open_database(name, Path(folder))
-    migrate(database)
+    database, _ = open_migrated(name, Path(folder))
     return database
 
 

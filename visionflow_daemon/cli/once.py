@@ -23,8 +23,8 @@ from visionflow_daemon.git.credentials import is_remote
 from visionflow_daemon.git.repository import Target
 from visionflow_daemon.logs import LineSink
 from visionflow_daemon.storage import files
-from visionflow_daemon.storage.database import Database, open_database
-from visionflow_daemon.storage.migrate import migrate
+from visionflow_daemon.storage.database import Database
+from visionflow_daemon.storage.migrate import open_migrated
 from visionflow_daemon.sync import checked
 from visionflow_daemon.sync.apply import timestamp
 from visionflow_daemon.sync.progress import Unwatched, Watcher
@@ -39,11 +39,11 @@ def run(config: Config, sink: LineSink, *, full: bool, replace_source: bool) -> 
     if not config.sources:
         raise ConfigError("no source: give --source URL-OR-PATH, or a --config file with a [[sources]] section")
     repository.configure(config.network)
-    database = open_database(config.database, config.base)
+    database, applied = open_migrated(config.database, config.base)
     state = configuration.state_directory(os.environ)
     codes = []
     try:
-        for migration in migrate(database):
+        for migration in applied:
             log.info("migration applied", version=migration.version, name=migration.name)
         with _stop_on_signal() as stop:
             for source in config.sources:

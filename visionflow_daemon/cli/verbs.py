@@ -125,11 +125,9 @@ def dump(context: click.Context, /, **given: Any) -> None:  # noqa: ANN401 - cli
 def migrate(context: click.Context, /, *, as_json: bool, **given: Any) -> None:  # noqa: ANN401 - click's parameters
     """Bring the database's schema up to date; a pass does so by itself."""
     from visionflow_daemon.storage import migrate as migrations  # noqa: PLC0415
-    from visionflow_daemon.storage.database import open_database  # noqa: PLC0415
 
     config = load(merged(context, **given))
-    database = open_database(config.database, config.base)
-    applied = migrations.migrate(database)
+    database, applied = migrations.open_migrated(config.database, config.base)
     version = migrations.current_version(database)
     if as_json:
         tables.echo_json({"applied": [each.version for each in applied], "version": version})

@@ -18,7 +18,6 @@ from visionflow_daemon.model import NameRank, Reading
 
 TAGS = frozenset({"json-ld", "jsonld"})
 CLASS_TYPES = frozenset({"Class", "OntologyClass", "Individual"})
-FENCE_START = re.compile(r"^[ \t]*(?:[-*+][ \t]+)?```+[ \t]*json-?ld\b", re.MULTILINE | re.IGNORECASE)
 
 RELATION_NAMESPACE = "https://narrativegoldmine.com/ns/v1#"
 PARENT_KEYS = frozenset({"subClassOf", "isSubclassOf"})
@@ -32,8 +31,6 @@ Block = Mapping[str, Any]
 
 def blocks(text: str) -> list[tuple[int, Block]]:
     """Read every JSON-LD fence of a page, each with its first line. Raises PageError for one that isn't JSON."""
-    if not FENCE_START.search(text):
-        return []
     return [_block(fence) for fence in markdown.fences(text) if fence.tag in TAGS]
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-FENCE = re.compile(r"[ \t]*(?:[-*+][ \t]+)?(?P<marks>```+|~~~+)[ \t]*(?P<tag>[^\s`]*)[^`]*\Z")
+MARKS = re.compile(r"[ \t]*(?:[-*+][ \t]+)?(?P<marks>```+|~~~+)(?P<rest>[^\n]*)")
 PROPERTY = re.compile(
     r"(?P<indent>[ \t]*)(?P<bullet>[-*+][ \t]+)?(?P<key>[A-Za-z0-9_][\w.:-]{0,99}?)::(?:[ \t]+(?P<value>.*))?\Z"
 )
@@ -26,33 +26,57 @@ class Fence:
 
 def fences(text: str) -> Iterator[Fence]:
     """Give a page's fenced blocks in their order; one that is never closed reaches to the end."""
-    opened: tuple[str, str, int] | None = None
-    body: list[str] = []
-    for number, line in enumerate(text.split("\n"), 1):
-        if opened is None:
-            if ("```" in line or "~~~" in line) and (match := FENCE.match(line)):
-                opened = (match["marks"], match["tag"].lower(), number + 1)
-                body = []
-        elif (stripped := line.strip()).startswith(opened[0]) and not stripped.strip(opened[0][0]):
-            yield Fence(opened[1], "\n".join(body), opened[2])
-            opened = None
-        else:
-            body.append(line)
-    if opened is not None:
-        yield Fence(opened[1], "\n".join(body), opened[2], is_closed=False)
+    for opening, closing in _fenced(text):
+        tag, line = _tag(opening), text.count("\n", 0, opening.end()) + 2
+        end = len(text) if closing is None else closing.start() - 1
+        yield Fence(tag, text[opening.end() + 1 : end], line, is_closed=closing is not None)
 
 
 def outside_fences(text: str) -> Iterator[tuple[int, str]]:
     """Give the lines that are no part of a fenced block, with their numbers from 1."""
-    marks: str | None = None
-    for number, line in enumerate(text.split("\n"), 1):
-        if marks is None:
-            if ("```" in line or "~~~" in line) and (match := FENCE.match(line)):
-                marks = match["marks"]
-            else:
-                yield number, line
-        elif (stripped := line.strip()).startswith(marks) and not stripped.strip(marks[0]):
-            marks = None
+    start, line = 0, 1
+    for opening, closing in _fenced(text):
+        before = text[start : opening.start()]
+        yield from enumerate(before.split("\n")[:-1], line)
+        if closing is None:
+            return
+        line += text.count("\n", start, closing.end()) + 1
+        start = closing.end() + 1
+    yield from enumerate(text[start:].split("\n"), line)
+
+
+def _fenced(text: str) -> Iterator[tuple[re.Match[str], re.Match[str] | None]]:
+    """Pair the line that opens each fenced block with the line that closes it."""
+    opening: re.Match[str] | None = None
+    for match in _marked_lines(text):
+        if opening is None:
+            if "`" not in match["rest"]:
+                opening = match
+        elif match["marks"].startswith(opening["marks"]) and not match["rest"].strip():
+            yield opening, match
+            opening = None
+    if opening is not None:
+        yield opening, None
+
+
+def _marked_lines(text: str) -> Iterator[re.Match[str]]:
+    """Give the lines that begin with a fence's marks. Searching for the marks is faster than looking at every line."""
+    position = 0
+    while (found := min(_find(text, "```", position), _find(text, "~~~", position))) < len(text):
+        start = text.rfind("\n", 0, found) + 1
+        if match := MARKS.match(text, start):
+            yield match
+        position = _find(text, "\n", found)
+
+
+def _find(text: str, what: str, start: int) -> int:
+    found = text.find(what, start)
+    return len(text) if found < 0 else found
+
+
+def _tag(opening: re.Match[str]) -> str:
+    words = opening["rest"].split(maxsplit=1)
+    return words[0].lower() if words else ""
 
 
 def page_properties(text: str) -> dict[str, str]:

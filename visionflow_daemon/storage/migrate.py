@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from visionflow_daemon.errors import DatabaseError
-from visionflow_daemon.storage.database import Database
+from visionflow_daemon.storage.database import Database, database_path, open_database
 
 RECORD = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -71,6 +71,25 @@ def pending(database: Database) -> list[Migration]:
             "install a newer visionflow-daemon. Nothing was touched"
         )
     return [migration for migration in known if migration.version > version]
+
+
+def open_migrated(url: str, base: Path) -> tuple[Database, list[Migration]]:
+    """Open a database to write it, with its schema up to date; give what was applied for that.
+
+    A file that isn't ours is told by a connection that only reads: opening it to write would change its header.
+    """
+    if (path := database_path(url, base)).is_file() and path.stat().st_size:
+        looked_at = open_database(url, base, read_only=True)
+        try:
+            pending(looked_at)
+        finally:
+            looked_at.close()
+    database = open_database(url, base)
+    try:
+        return database, migrate(database)
+    except BaseException:
+        database.close()
+        raise
 
 
 def migrate(database: Database) -> list[Migration]:
