@@ -109,9 +109,7 @@ def git(*arguments: str, cwd: Path | None = None, stdin: bytes | None = None) ->
         "GIT_COMMITTER_NAME": "T",
         "GIT_COMMITTER_EMAIL": "t@example.org",
     }
-    done = subprocess.run(
-        ["git", *arguments], cwd=cwd, input=stdin, capture_output=True, check=False, env=environment
-    )
+    done = subprocess.run(["git", *arguments], cwd=cwd, input=stdin, capture_output=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr.decode(errors="replace")
     return done.stdout.decode(errors="replace").strip()
 
@@ -227,5 +225,10 @@ def outline_page(name: str, *properties: str, axioms: str = "", prefix: str = "m
     lines += [f"\t- preferred-term:: {name}", f"\t- definition:: What {name} is."]
     lines += [f"\t- {line}" for line in properties]
     if axioms:
-        lines += ["\t- #### OWL Axioms", "\t\t- ```clojure", *(f"\t\t  {line}" for line in axioms.splitlines()), "\t\t  ```"]
+        lines += [
+            "\t- #### OWL Axioms",
+            "\t\t- ```clojure",
+            *(f"\t\t  {line}" for line in axioms.splitlines()),
+            "\t\t  ```",
+        ]
     return "\n".join(lines) + "\n"

@@ -67,7 +67,9 @@ def test_a_branch_deleted_upstream_deletes_no_facts(repo: Repo, daemon: Daemon) 
 
 def test_a_remote_that_is_not_there(daemon: Daemon) -> None:
     fails(daemon, "--source", f"file://{daemon.folder}/missing.git", code=4, says="can't fetch file://")
-    fails(daemon, "--source", "https://u:secret@127.0.0.1:1/x.git", code=4, says="can't fetch https://127.0.0.1:1/x.git")
+    fails(
+        daemon, "--source", "https://u:secret@127.0.0.1:1/x.git", code=4, says="can't fetch https://127.0.0.1:1/x.git"
+    )
 
 
 def test_secrets_of_a_url_appear_nowhere(daemon: Daemon) -> None:
@@ -81,7 +83,9 @@ def test_secrets_of_a_url_appear_nowhere(daemon: Daemon) -> None:
 def test_a_database_that_is_none_is_not_touched(repo: Repo, daemon: Daemon) -> None:
     repo.commit({"A.md": class_page(A, "A")})
     (daemon.folder / "text.db").write_text("no database at all")
-    fails(daemon, "--source", repo.path, "--database", "text.db", code=6, says="is no SQLite database; it was not touched")
+    fails(
+        daemon, "--source", repo.path, "--database", "text.db", code=6, says="is no SQLite database; it was not touched"
+    )
     assert (daemon.folder / "text.db").read_text() == "no database at all"
 
 
@@ -94,7 +98,9 @@ def test_a_database_of_another_shape_is_not_touched(repo: Repo, daemon: Daemon) 
     before = (daemon.folder / "old.db").read_bytes()
     fails(daemon, "--source", repo.path, "--database", "old.db", code=6, says="of an older VisionFlow")
     with sqlite3.connect(daemon.folder / "old.db") as connection:
-        assert connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall() == [("owl_classes",)]
+        assert connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall() == [
+            ("owl_classes",)
+        ]
     connection.close()
     assert (daemon.folder / "old.db").read_bytes() == before
 
@@ -128,7 +134,9 @@ def test_a_file_where_the_state_directory_is_due(repo: Repo, daemon: Daemon) -> 
 
 
 def test_a_database_of_another_kind(repo: Repo, daemon: Daemon) -> None:
-    fails(daemon, "--source", repo.path, "--database", "mysql://x/y", code=2, says="'mysql' databases are not supported")
+    fails(
+        daemon, "--source", repo.path, "--database", "mysql://x/y", code=2, says="'mysql' databases are not supported"
+    )
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

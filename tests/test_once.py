@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
 
-from tests.support import PROJECT, Daemon, Repo, Submodule, Symlink, class_page, outline_page
+from tests.support import PROJECT, Daemon, Repo, Submodule, Symlink, class_page, git, outline_page
 
 A, B, C = "urn:t:a", "urn:t:b", "urn:t:c"
 
 
 def classes(daemon: Daemon) -> dict[str, tuple[str | None, int]]:
-    return {iri: (label, declared) for iri, label, declared in daemon.query("SELECT class_iri, label, is_declared FROM owl_classes")}
+    return {
+        iri: (label, declared)
+        for iri, label, declared in daemon.query("SELECT class_iri, label, is_declared FROM owl_classes")
+    }
 
 
 def parents(daemon: Daemon) -> set[tuple[str, str]]:
@@ -209,8 +213,6 @@ def test_symlinks_and_submodules_are_reported_and_not_followed(repo: Repo, daemo
 
 
 def test_a_checkout_is_read_in_place_and_never_touched(repo: Repo, daemon: Daemon) -> None:
-    from tests.support import git
-
     repo.commit({"A.md": class_page(A, "A")})
     checkout = daemon.folder / "checkout"
     git("clone", "--quiet", str(repo.path), str(checkout))
@@ -222,8 +224,6 @@ def test_a_checkout_is_read_in_place_and_never_touched(repo: Repo, daemon: Daemo
 
 
 def test_a_detached_head_is_a_commit_like_any_other(repo: Repo, daemon: Daemon) -> None:
-    from tests.support import git
-
     first = repo.commit({"A.md": class_page(A, "A")})
     repo.commit({"B.md": class_page(B, "B")})
     checkout = daemon.folder / "checkout"
@@ -276,8 +276,6 @@ def test_a_repository_that_moved_is_the_same_source(repo: Repo, daemon: Daemon) 
 
 
 def test_axioms_of_other_programs_are_left_alone(repo: Repo, daemon: Daemon) -> None:
-    import sqlite3
-
     repo.commit({"A.md": class_page(A, "A", subClassOf={"@id": B})})
     daemon.once(repo.path)
     with sqlite3.connect(daemon.folder / "kg.db") as connection:
@@ -304,7 +302,10 @@ def test_one_configuration_may_name_several_sources(repo: Repo, daemon: Daemon) 
     ran = daemon.run("--once", "--config", "both.toml")
     assert ran.code == 0, ran.err
     assert set(daemon.query("SELECT ontology_id, class_iri FROM owl_classes", "both.db")) == {("one", A), ("two", B)}
-    assert [each["ontology_id"] for each in daemon.run("status", "--config", "both.toml", "--json").json] == ["one", "two"]
+    assert [each["ontology_id"] for each in daemon.run("status", "--config", "both.toml", "--json").json] == [
+        "one",
+        "two",
+    ]
 
 
 def test_the_example_configuration_syncs_the_sample_ontology(daemon: Daemon) -> None:

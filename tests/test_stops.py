@@ -141,7 +141,9 @@ def test_a_reader_sees_no_half_written_page(repo: Repo, daemon: Daemon) -> None:
     pages = {f"p{number:03}.md": class_page(f"urn:t:{number}", "v0", version=0) for number in range(200)}
     repo.commit(pages)
     daemon.once(repo.path)
-    repo.commit({path: page.replace("v0", "v1").replace('"version": 0', '"version": 1') for path, page in pages.items()})
+    repo.commit(
+        {path: page.replace("v0", "v1").replace('"version": 0', '"version": 1') for path, page in pages.items()}
+    )
     process = daemon.start("--once", "--source", repo.path, "--database", daemon.folder / "kg.db")
     connection = sqlite3.connect(f"file:{daemon.folder / 'kg.db'}?mode=ro", uri=True)
     seen = set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -41,7 +42,10 @@ link = st.builds(
 )
 declared = st.builds(ClassFact, iri, st.sampled_from([None, "x", "y"]), st.sampled_from([None, "said"]))
 described = st.builds(
-    PropertyFact, st.sampled_from(RELATIONS), st.sampled_from(["ObjectProperty", "DataProperty"]), domain=st.none() | iri
+    PropertyFact,
+    st.sampled_from(RELATIONS),
+    st.sampled_from(["ObjectProperty", "DataProperty"]),
+    domain=st.none() | iri,
 )
 
 
@@ -74,14 +78,14 @@ def database_in(folder: str, name: str) -> Database:
 
 
 def blob_of(page: Page) -> str:
-    import hashlib
-
     return hashlib.sha1(repr(page).encode()).hexdigest()  # noqa: S324 - stands for a git blob id
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(history=steps, order=st.randoms(use_true_random=False))
-def test_any_history_ends_as_a_fresh_database_fed_the_same_files(history: list[tuple[bytes, object]], order: object) -> None:
+def test_any_history_ends_as_a_fresh_database_fed_the_same_files(
+    history: list[tuple[bytes, object]], order: object
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
         lived = database_in(folder, "lived.db")
         writer = Writer(lived, "o", lambda: "2026-01-01T00:00:00Z")
@@ -134,7 +138,9 @@ def test_a_hub_page_moves_thousands_of_links_at_once(tmp_path: Path) -> None:
     writer = Writer(database, "o", lambda: "2026-01-01T00:00:00Z")
     for number in range(3_000):
         hub = Link("ObjectPropertyAssertion", f"urn:c:{number}", "hub", "urn:minted", "urn:p:1")
-        writer.save(Content(b"%d.md" % number, "1" * 40, "d"), Page("test", (ClassFact(f"urn:c:{number}"),), links=(hub,)))
+        writer.save(
+            Content(b"%d.md" % number, "1" * 40, "d"), Page("test", (ClassFact(f"urn:c:{number}"),), links=(hub,))
+        )
     page = Page("test", (ClassFact("urn:hub", "Hub"),), names=(PageName("hub", NameRank.TITLE),))
     writer.save(Content(b"hub.md", "1" * 40, "d"), page)
     assert database.rows("SELECT object, COUNT(*) FROM owl_axioms GROUP BY object") == [("urn:hub", 3_000)]

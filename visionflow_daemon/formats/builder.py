@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,6 +10,9 @@ import orjson
 
 from visionflow_daemon.errors import PageError
 from visionflow_daemon.formats import expression, iri
+from visionflow_daemon.formats.blank_nodes import renamed
+from visionflow_daemon.formats.description import axiom_order, described, is_bare_iri
+from visionflow_daemon.formats.expression import Stated
 from visionflow_daemon.model import (
     Axiom,
     ClassFact,
@@ -19,16 +21,10 @@ from visionflow_daemon.model import (
     Page,
     PageName,
     PageWarning,
-    PropertyFact,
     Reading,
     name_key,
 )
 
-RDFS_LABEL = "http://www.w3.org/2000/01/rdf-schema#label"
-RDFS_COMMENT = "http://www.w3.org/2000/01/rdf-schema#comment"
-PROPERTY_TYPES = ("ObjectProperty", "DataProperty", "AnnotationProperty")
-CHARACTERISTIC = re.compile(r"(.*)(ObjectProperty|DataProperty)\Z")
-LITERAL = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 MAX_WARNINGS = 100
 
 
@@ -40,13 +36,13 @@ class PageBuilder:
     reading: Reading
     is_public: bool = False
     _classes: dict[str, ClassFact] = field(default_factory=dict)
-    _properties: dict[str, dict[str, Any]] = field(default_factory=dict)
     _axioms: dict[Axiom, None] = field(default_factory=dict)
     _links: dict[Link, None] = field(default_factory=dict)
     _names: dict[str, NameRank] = field(default_factory=dict)
     _outbound: dict[str, None] = field(default_factory=dict)
     _warnings: list[PageWarning] = field(default_factory=list)
     _unshown_warnings: int = 0
+    _valid: set[str] = field(default_factory=set)
 
     def add_class(
         self,
@@ -57,7 +53,7 @@ class PageBuilder:
         line: int | None = None,
     ) -> None:
         """Declare a class. Said twice in one file, what comes first wins. Raises PageError for an invalid IRI."""
-        if why := iri.problem(class_iri, self.reading.limits):
+        if why := self._problem(class_iri):
             raise PageError(f"class with {why}", line)
         fact = ClassFact(class_iri, _text(label), _text(comment), canonical_json(properties))
         known = self._classes.get(class_iri)
@@ -74,17 +70,28 @@ class PageBuilder:
         """Keep an axiom; one whose IRIs are invalid costs itself alone, with a warning."""
         named = (axiom.subject, axiom.property_iri) if not axiom.is_parent else (axiom.subject, axiom.object)
         for text in named:
-            if text is not None and _is_named(text) and (why := iri.problem(text, self.reading.limits)):
+            if text is not None and is_bare_iri(text) and (why := self._problem(text)):
                 self.warn(f"{axiom.axiom_type} left out: {why}", line)
                 return
         if len(self._axioms) >= self.reading.limits.statements:
             raise PageError(f"more than {self.reading.limits.statements} statements in one file", line)
         self._axioms[_without_nul(axiom)] = None
 
+    def add_stated(self, found: Sequence[Stated]) -> None:
+        """Keep the statements of one document; one with an invalid IRI costs itself alone, with a warning."""
+        for stated in renamed(found):
+            whole = ("", stated.tree, *stated.annotations)
+            named = (atom[1:-1] for atom in expression.atoms(whole) if expression.is_named(atom))
+            if why := next(filter(None, map(self._problem, named)), None):
+                self.warn(f"{stated.tree[0]} left out: {why}", stated.line)
+                continue
+            annotations = sorted({expression.render(expression.canonical(each)) for each in stated.annotations})
+            self.add_axiom(expression.axiom(stated.tree, " ".join(annotations)), stated.line)
+
     def add_relation(self, subject: str, property_iri: str, target: str, line: int | None = None) -> None:
         """Keep a relation between two named things; an invalid IRI costs it, with a warning."""
         for text in (property_iri, target):
-            if why := iri.problem(text, self.reading.limits):
+            if why := self._problem(text):
                 self.warn(f"relation left out: {why}", line)
                 return
         self.add_axiom(Axiom("ObjectPropertyAssertion", subject, target, property_iri, "ObjectProperty"), line)
@@ -115,54 +122,30 @@ class PageBuilder:
 
     def build(self) -> Page:
         """Give the page. Labels and comments said by annotation axioms go to what this file declares."""
-        self._describe()
+        classes, properties = described(self._classes, self._axioms)
         warnings = list(self._warnings)
         if self._unshown_warnings:
             warnings.append(PageWarning(f"and {self._unshown_warnings} more warnings like these"))
         return Page(
             format=self.format,
-            classes=tuple(self._classes.values()),
-            properties=tuple(_property(key, said) for key, said in sorted(self._properties.items())),
-            axioms=tuple(sorted(self._axioms, key=_axiom_order)),
+            classes=classes,
+            properties=properties,
+            axioms=tuple(sorted(self._axioms, key=axiom_order)),
             links=tuple(sorted(self._links, key=_link_order)),
-            names=tuple(PageName(key, rank) for key, rank in sorted(self._names.items())) if self._classes else (),
+            names=tuple(PageName(key, rank) for key, rank in sorted(self._names.items())) if classes else (),
             outbound_links=tuple(self._outbound),
             warnings=tuple(warnings),
             is_public=self.is_public,
         )
 
-    def _describe(self) -> None:
-        """Read declarations, labels, comments, domains and ranges off the axioms."""
-        for axiom in self._axioms:
-            if axiom.axiom_type == "Declaration":
-                if axiom.object == "Class":
-                    self.add_class(axiom.subject)
-                elif axiom.object in PROPERTY_TYPES:
-                    self._said_of(axiom.subject, axiom.object)["is_declared"] = True
-            elif match := CHARACTERISTIC.fullmatch(axiom.axiom_type):
-                if match[1] and not axiom.object and _is_named(axiom.subject):
-                    said = self._said_of(axiom.subject, match[2])
-                    said.setdefault("characteristics", set()).add(match[1])
-            elif axiom.axiom_type.endswith(("PropertyDomain", "PropertyRange")) and _is_named(axiom.subject):
-                side = "domain" if axiom.axiom_type.endswith("Domain") else "range"
-                kind = axiom.axiom_type.removesuffix("Domain").removesuffix("Range")
-                self._said_of(axiom.subject, kind).setdefault(side, set()).add(axiom.object)
-        for axiom in sorted(self._axioms, key=_axiom_order):
-            if axiom.axiom_type == "AnnotationAssertion" and axiom.property_iri in {RDFS_LABEL, RDFS_COMMENT}:
-                part = "label" if axiom.property_iri == RDFS_LABEL else "comment"
-                self._annotate(axiom.subject, part, literal_text(axiom.object))
-
-    def _said_of(self, property_iri: str, property_type: str) -> dict[str, Any]:
-        said = self._properties.setdefault(property_iri, {"property_type": property_type})
-        said["property_type"] = max(said["property_type"], property_type)
-        return said
-
-    def _annotate(self, subject: str, part: str, text: str | None) -> None:
-        known = self._classes.get(subject)
-        if known is not None and getattr(known, part) is None:
-            self._classes[subject] = replace(known, label=text) if part == "label" else replace(known, comment=text)
-        if (said := self._properties.get(subject)) is not None:
-            said.setdefault(part, text)
+    def _problem(self, text: str) -> str | None:
+        """Say what is wrong with an IRI; what was found right is not looked at again."""
+        if text in self._valid:
+            return None
+        why = iri.problem(text, self.reading.limits)
+        if why is None:
+            self._valid.add(text)
+        return why
 
 
 def canonical_json(value: Mapping[str, Any] | None) -> str:
@@ -170,43 +153,6 @@ def canonical_json(value: Mapping[str, Any] | None) -> str:
     if not value:
         return "{}"
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode().replace("\\u0000", "\\ufffd")
-
-
-def literal_text(literal: str) -> str | None:
-    """Give the text of a functional-syntax literal; None for what isn't one."""
-    match = LITERAL.match(literal)
-    return re.sub(r"\\(.)", r"\1", match[1], flags=re.DOTALL) if match else None
-
-
-def _property(property_iri: str, said: Mapping[str, Any]) -> PropertyFact:
-    return PropertyFact(
-        property_iri,
-        said["property_type"],
-        said.get("label"),
-        said.get("comment"),
-        _all_of(said.get("domain"), "ObjectIntersectionOf"),
-        _all_of(
-            said.get("range"),
-            "DataIntersectionOf" if said["property_type"] == "DataProperty" else "ObjectIntersectionOf",
-        ),
-        orjson.dumps(sorted(said.get("characteristics", ()))).decode(),
-    )
-
-
-def _all_of(expressions: set[str] | None, keyword: str) -> str | None:
-    """Join several domains or ranges: OWL means them all at once."""
-    if not expressions:
-        return None
-    if len(expressions) == 1:
-        return next(iter(expressions))
-    operands = (f"<{text}>" if _is_named(text) else expression.parse(text) for text in expressions)
-    return expression.render(expression.canonical((keyword, *operands)))
-
-
-def _is_named(text: str) -> bool:
-    """Tell a bare IRI from a literal, an expression and an anonymous individual, as the database holds them."""
-    head = text.partition(":")[0]
-    return text[:1] not in {'"', "_", ""} and "(" not in head
 
 
 def _text(text: object) -> str | None:
@@ -227,10 +173,6 @@ def _without_nul(axiom: Axiom) -> Axiom:
             axiom, object=axiom.object.replace("\0", "\ufffd"), annotations=axiom.annotations.replace("\0", "\ufffd")
         )
     return axiom
-
-
-def _axiom_order(axiom: Axiom) -> tuple[str, ...]:
-    return (axiom.axiom_type, axiom.subject, axiom.property_iri or "", axiom.object, axiom.annotations)
 
 
 def _link_order(link: Link) -> tuple[str, ...]:

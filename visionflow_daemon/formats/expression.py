@@ -8,6 +8,8 @@ Source: https://www.w3.org/TR/owl2-syntax/
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from visionflow_daemon.model import Axiom
@@ -81,6 +83,15 @@ VISIONFLOW_NAMES = {"EquivalentClasses": "EquivalentClass", "DisjointClasses": "
 """Where VisionFlow's readers know an axiom type by a name of their own."""
 
 
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """One statement of a file: its tree, those of its annotations, and the line that it begins on, where known."""
+
+    tree: Tree
+    annotations: tuple[Tree, ...] = ()
+    line: int | None = None
+
+
 def parse(text: str) -> Tree:
     """Read one functional-syntax expression with full IRIs into a tree. Raises ValueError if it is none."""
     stack: list[list[Tree]] = [[]]
@@ -140,6 +151,8 @@ def axiom(statement: Tree, annotations: str = "") -> Axiom:
         return _assertion(keyword, operands, annotations)
     if keyword == "Declaration" and isinstance(operands[0], tuple):
         return Axiom(keyword, value(operands[0][1]), str(operands[0][0]), annotations=annotations)
+    if keyword == "ClassAssertion":  # a reader expects the individual where the subject stands
+        operands = operands[::-1]
     subject = value(operands[0]) if operands else ""
     rest = operands[1:]
     target = value(rest[0]) if len(rest) == 1 else " ".join(render(operand) for operand in rest)
@@ -153,6 +166,15 @@ def axiom(statement: Tree, annotations: str = "") -> Axiom:
         annotations,
         is_parent=keyword == "SubClassOf" and all(is_named(operand) for operand in operands),
     )
+
+
+def atoms(tree: Tree) -> Iterator[str]:
+    """Give all atoms of a tree, in their order."""
+    if isinstance(tree, str):
+        yield tree
+        return
+    for operand in tree[1:]:
+        yield from atoms(operand)
 
 
 def value(tree: Tree) -> str:

@@ -56,7 +56,7 @@ class Database:
         if len(rows) == 1:
             self.run(sql, rows[0])
         elif rows:
-            with peewee.__exception_wrapper__:
+            with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
                 self.peewee.cursor().executemany(sql, rows)
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:

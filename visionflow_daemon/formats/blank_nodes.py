@@ -1,0 +1,75 @@
+"""Names for anonymous individuals, made of what is said of them: a counter's names would differ at every reading."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
+
+from visionflow_daemon.formats.expression import Stated, Tree, atoms, canonical, render
+
+LABEL = re.compile(r"_:\S+\Z")
+ROUNDS = 8
+"""How far from a blank node what is said of others still tells it from its like."""
+
+
+def renamed(found: Sequence[Stated]) -> Sequence[Stated]:
+    """Rename the blank nodes of statements by content: the same statements give the same names, whatever their labels.
+
+    Nodes that `ROUNDS` of refinement leave alike are numbered in the order in which they first come up, so that two
+    of them never become one.
+    """
+    trees = [("", stated.tree, *stated.annotations) for stated in found]
+    mentions: dict[str, list[Tree]] = defaultdict(list)
+    for tree in trees:
+        for label in dict.fromkeys(_labels(tree)):
+            mentions[label].append(tree)
+    if not mentions:
+        return found
+    names = _told_apart(_refined(mentions), mentions)
+    rename = names.__getitem__
+    return [
+        Stated(_with(stated.tree, rename), tuple(_with(each, rename) for each in stated.annotations), stated.line)
+        for stated in found
+    ]
+
+
+def _refined(mentions: Mapping[str, list[Tree]]) -> dict[str, str]:
+    """Give each node the digest of all that is said of it, where other nodes stand by theirs."""
+    colours = dict.fromkeys(mentions, "")
+    distinct = 1
+    for _ in range(ROUNDS):
+        colours = {label: _colour(label, said, colours) for label, said in mentions.items()}
+        before, distinct = distinct, len(set(colours.values()))
+        if distinct in {before, len(colours)}:
+            break
+    return colours
+
+
+def _colour(label: str, said: Iterable[Tree], colours: Mapping[str, str]) -> str:
+    def name(other: str) -> str:
+        return "_:this" if other == label else f"_:{colours[other]}"
+
+    texts = sorted(render(canonical(_with(statement, name))) for statement in said)
+    return sha256("\n".join(texts).encode("utf-8", "surrogatepass")).hexdigest()[:20]
+
+
+def _told_apart(colours: Mapping[str, str], order: Iterable[str]) -> dict[str, str]:
+    alike: dict[str, int] = defaultdict(int)
+    names = {}
+    for label in order:
+        colour = colours[label]
+        names[label] = f"_:b{colour}" + (f"-{alike[colour]}" if alike[colour] else "")
+        alike[colour] += 1
+    return names
+
+
+def _labels(tree: Tree) -> Iterator[str]:
+    return (atom for atom in atoms(tree) if LABEL.match(atom))
+
+
+def _with(tree: Tree, name: Callable[[str], str]) -> Tree:
+    if isinstance(tree, str):
+        return name(tree) if LABEL.match(tree) else tree
+    return (tree[0], *(_with(operand, name) for operand in tree[1:]))
