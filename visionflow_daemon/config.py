@@ -18,7 +18,7 @@ from visionflow_daemon.git.repository import Network
 from visionflow_daemon.model import DEFAULT_NOT_RELATIONS, DEFAULT_PREFIXES, Limits, Reading
 
 ENVIRONMENT_PREFIX = "VISIONFLOW_"
-DEFAULT_INCLUDE = ("*.md", "*.ttl", "*.nt", "*.nq", "*.trig", "*.rdf", "*.owl", "*.jsonld", "*.ofn", "*.omn")
+DEFAULT_INCLUDE = ("*.md", "*.ttl", "*.nt", "*.nq", "*.trig", "*.rdf", "*.owl", "*.xml", "*.jsonld", "*.ofn", "*.omn")
 DEFAULT_EXCLUDE = ("logseq/bak/", "logseq/.recycle/")
 MIN_WORKERS, MAX_WORKERS = 4, 8
 LOG_FORMATS = ("auto", "json", "console")

@@ -27,7 +27,7 @@ from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.migrate import open_migrated
 from visionflow_daemon.sync import checked
 from visionflow_daemon.sync.apply import timestamp
-from visionflow_daemon.sync.progress import Unwatched, Watcher
+from visionflow_daemon.sync.progress import Unwatched
 from visionflow_daemon.sync.retry import FailureClass, judge, persistently
 from visionflow_daemon.sync.run import Job, Services, Summary, run_pass
 
@@ -46,26 +46,19 @@ def run(config: Config, sink: LineSink, *, full: bool, replace_source: bool) -> 
         for migration in applied:
             log.info("migration applied", version=migration.version, name=migration.name)
         with _stop_on_signal() as stop:
+            services = Services(database, stop, Bar(sink) if sys.stderr.isatty() else Unwatched())
             for source in config.sources:
+                job = _job(config, source, full=full, replace_source=replace_source)
                 with structlog.contextvars.bound_contextvars(ontology_id=source.ontology_id):
-                    codes.append(_one(config, source, database, state, sink, stop, full, replace_source))
+                    codes.append(_one(config, source, job, services, state))
                     structlog.contextvars.unbind_contextvars("run_id")
     finally:
         database.close()
     return max(codes, key=_gravity)
 
 
-def _one(
-    config: Config,
-    source: SourceConfig,
-    database: Database,
-    state: Path,
-    sink: LineSink,
-    stop: Event,
-    full: bool,  # noqa: FBT001 - handed on from the command line
-    replace_source: bool,  # noqa: FBT001 - handed on from the command line
-) -> ExitCode:
-    job = Job(
+def _job(config: Config, source: SourceConfig, *, full: bool, replace_source: bool) -> Job:
+    return Job(
         ontology_id=source.ontology_id,
         include=source.include,
         exclude=source.exclude,
@@ -76,8 +69,10 @@ def _one(
         full=full,
         replace_source=replace_source,
     )
-    watcher: Watcher = Bar(sink) if sys.stderr.isatty() else Unwatched()
-    services = Services(database, stop, watcher)
+
+
+def _one(config: Config, source: SourceConfig, job: Job, services: Services, state: Path) -> ExitCode:
+    """Run the pass of one source; whatever it meets becomes a message and a code."""
     try:
         summary = run_pass(job, services, lambda: _find_target(config, source, state, services))
     except VisionflowError as error:
@@ -90,8 +85,8 @@ def _one(
         tables.complain(verdict.reason)
         is_database = verdict.failure_class is FailureClass.SYSTEMIC or not verdict.is_ours
         return ExitCode.DATABASE if is_database else ExitCode.INTERNAL
-    _note_checked(state, database, summary)
-    _report(database, summary)
+    _note_checked(state, services.database, summary)
+    _report(services.database, summary)
     if not summary.is_whole:
         return ExitCode.INTERNAL
     return ExitCode.LEDGER if summary.ledger else ExitCode.OK
