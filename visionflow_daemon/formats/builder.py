@@ -11,7 +11,7 @@ import orjson
 from visionflow_daemon.errors import PageError
 from visionflow_daemon.formats import expression, iri
 from visionflow_daemon.formats.blank_nodes import renamed
-from visionflow_daemon.formats.description import axiom_order, described, is_bare_iri
+from visionflow_daemon.formats.description import axiom_order, described
 from visionflow_daemon.formats.expression import Stated
 from visionflow_daemon.model import (
     Axiom,
@@ -66,17 +66,6 @@ class PageBuilder:
             )
         self._classes[class_iri] = fact
 
-    def add_axiom(self, axiom: Axiom, line: int | None = None) -> None:
-        """Keep an axiom; one whose IRIs are invalid costs itself alone, with a warning."""
-        named = (axiom.subject, axiom.property_iri) if not axiom.is_parent else (axiom.subject, axiom.object)
-        for text in named:
-            if text is not None and is_bare_iri(text) and (why := self._problem(text)):
-                self.warn(f"{axiom.axiom_type} left out: {why}", line)
-                return
-        if len(self._axioms) >= self.reading.limits.statements:
-            raise PageError(f"more than {self.reading.limits.statements} statements in one file", line)
-        self._axioms[_without_nul(axiom)] = None
-
     def add_stated(self, found: Sequence[Stated]) -> None:
         """Keep the statements of one document; one with an invalid IRI costs itself alone, with a warning."""
         for stated in renamed(found):
@@ -86,19 +75,21 @@ class PageBuilder:
                 self.warn(f"{stated.tree[0]} left out: {why}", stated.line)
                 continue
             annotations = sorted({expression.render(expression.canonical(each)) for each in stated.annotations})
-            self.add_axiom(expression.axiom(stated.tree, " ".join(annotations)), stated.line)
+            self._keep(expression.axiom(stated.tree, " ".join(annotations)), stated.line)
 
     def add_relation(self, subject: str, property_iri: str, target: str, line: int | None = None) -> None:
-        """Keep a relation between two named things; an invalid IRI costs it, with a warning."""
-        for text in (property_iri, target):
-            if why := self._problem(text):
-                self.warn(f"relation left out: {why}", line)
-                return
-        self.add_axiom(Axiom("ObjectPropertyAssertion", subject, target, property_iri, "ObjectProperty"), line)
+        """Keep a relation of a class to a named thing; an invalid IRI costs it, with a warning."""
+        if why := self._problem(property_iri) or self._problem(target):
+            self.warn(f"relation left out: {why}", line)
+        else:
+            self._keep(Axiom("ObjectPropertyAssertion", subject, target, property_iri, "ObjectProperty"), line)
 
     def add_parent(self, subject: str, parent: str, line: int | None = None) -> None:
-        """Keep a named parent; an invalid IRI costs it, with a warning."""
-        self.add_axiom(Axiom("SubClassOf", subject, parent, is_parent=True), line)
+        """Keep a class's named parent; an invalid IRI costs it, with a warning."""
+        if why := self._problem(parent):
+            self.warn(f"parent left out: {why}", line)
+        else:
+            self._keep(Axiom("SubClassOf", subject, parent, is_parent=True), line)
 
     def add_link(self, link: Link) -> None:
         """Keep a relation whose object is a wikilink."""
@@ -137,6 +128,11 @@ class PageBuilder:
             warnings=tuple(warnings),
             is_public=self.is_public,
         )
+
+    def _keep(self, axiom: Axiom, line: int | None) -> None:
+        if len(self._axioms) >= self.reading.limits.statements:
+            raise PageError(f"more than {self.reading.limits.statements} statements in one file", line)
+        self._axioms[_without_nul(axiom)] = None
 
     def _problem(self, text: str) -> str | None:
         """Say what is wrong with an IRI; what was found right is not looked at again."""

@@ -10,6 +10,7 @@ MARKS = re.compile(r"[ \t]*(?:[-*+][ \t]+)?(?P<marks>```+|~~~+)(?P<rest>[^\n]*)"
 PROPERTY = re.compile(
     r"(?P<indent>[ \t]*)(?P<bullet>[-*+][ \t]+)?(?P<key>[A-Za-z0-9_][\w.:-]{0,99}?)::(?:[ \t]+(?P<value>.*))?\Z"
 )
+LINE = re.compile(r"[^\n]*\n?")
 WIKILINK = re.compile(r"\[\[([^\[\]\n]{1,500})\]\]")
 COMMENT = re.compile(r"<!--.*?-->")
 
@@ -61,12 +62,15 @@ def _fenced(text: str) -> Iterator[tuple[re.Match[str], re.Match[str] | None]]:
 
 def _marked_lines(text: str) -> Iterator[re.Match[str]]:
     """Give the lines that begin with a fence's marks. Searching for the marks is faster than looking at every line."""
-    position = 0
-    while (found := min(_find(text, "```", position), _find(text, "~~~", position))) < len(text):
-        start = text.rfind("\n", 0, found) + 1
-        if match := MARKS.match(text, start):
+    ticks, tildes = _find(text, "```", 0), _find(text, "~~~", 0)
+    while (found := min(ticks, tildes)) < len(text):
+        if match := MARKS.match(text, text.rfind("\n", 0, found) + 1):
             yield match
-        position = _find(text, "\n", found)
+        end = _find(text, "\n", found)
+        if ticks < end:
+            ticks = _find(text, "```", end)
+        if tildes < end:
+            tildes = _find(text, "~~~", end)
 
 
 def _find(text: str, what: str, start: int) -> int:
@@ -82,8 +86,8 @@ def _tag(opening: re.Match[str]) -> str:
 def page_properties(text: str) -> dict[str, str]:
     """Read the `key:: value` lines that stand before a page's first bullet or heading. The first of a key wins."""
     found: dict[str, str] = {}
-    for line in text.split("\n"):
-        stripped = line.strip()
+    for line in LINE.finditer(text):
+        stripped = line[0].strip()
         if stripped.startswith(("-", "#", "*", "+", "```", "~~~")):
             break
         if match := PROPERTY.match(stripped):

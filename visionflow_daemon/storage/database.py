@@ -23,6 +23,9 @@ CACHE_KIB = 4_096
 ANY_OF = "IN (SELECT value FROM json_each(?))"
 """SQL for membership in a list given as one parameter, made by `array`."""
 
+EACH_OF = "json_each(?)"
+"""SQL for a table of the values, in its column `value`, of a list given as one parameter, made by `array`."""
+
 Row = tuple[Any, ...]
 
 

@@ -6,7 +6,7 @@ wins over one that only declares it, then the smaller path, compared as bytes (A
 
 from __future__ import annotations
 
-from visionflow_daemon.storage.database import Database
+from visionflow_daemon.storage.database import EACH_OF, Database, Row, array
 from visionflow_daemon.storage.facts import Touched
 
 CLASS_WINNER = (
@@ -47,16 +47,16 @@ STILL_PARENT = (
 )
 DROP_PARENT = "DELETE FROM owl_class_hierarchy WHERE ontology_id = ? AND class_iri = ? AND parent_iri = ?"
 
-PROPERTY_WINNER = (
-    "SELECT property_type, label, comment, domain, range, characteristics, file_id FROM property_facts"
-    " WHERE ontology_id = ? AND property_iri = ? ORDER BY is_bare, path LIMIT 1"
-)
-PROPERTY_USE = (
-    "SELECT MIN(property_type) FROM owl_axioms WHERE ontology_id = ? AND property_iri = ? AND file_id IS NOT NULL"
-)
-PROPERTY_ROW = (
-    "SELECT property_type, label, comment, domain, range, characteristics, file_id, is_declared FROM owl_properties"
-    " WHERE ontology_id = ? AND property_iri = ?"
+PROPERTIES = (
+    "SELECT each.value, d.property_type, d.label, d.comment, d.domain, d.range, d.characteristics, d.file_id,"
+    " (SELECT MIN(a.property_type) FROM owl_axioms a"
+    "  WHERE a.ontology_id = ? AND a.property_iri = each.value AND a.file_id IS NOT NULL),"
+    " h.property_type, h.label, h.comment, h.domain, h.range, h.characteristics, h.file_id, h.is_declared"
+    f" FROM {EACH_OF} each"
+    " LEFT JOIN property_facts d ON d.ontology_id = ? AND d.property_iri = each.value AND d.file_id ="
+    "  (SELECT w.file_id FROM property_facts w WHERE w.ontology_id = ? AND w.property_iri = each.value"
+    "   ORDER BY w.is_bare, w.path LIMIT 1)"
+    " LEFT JOIN owl_properties h ON h.ontology_id = ? AND h.property_iri = each.value"
 )
 SAVE_PROPERTY = (
     "INSERT INTO owl_properties (ontology_id, property_iri, property_type, label, comment, domain, range,"
@@ -86,8 +86,7 @@ def derive(database: Database, ontology_id: str, touched: Touched, now: str) -> 
             database.run(DROP_PARENT, (ontology_id, *pair))
     unnamed = undeclared | ({iri for pair in touched.parents_gone for iri in pair})
     database.run_many(DROP_CLASS, [(ontology_id, iri) for iri in sorted(unnamed)])
-    for property_iri in sorted(touched.properties):
-        _property(database, ontology_id, property_iri, now)
+    _properties(database, ontology_id, touched, now)
 
 
 def _declared_classes(database: Database, ontology_id: str, touched: Touched, now: str) -> set[str]:
@@ -103,17 +102,19 @@ def _declared_classes(database: Database, ontology_id: str, touched: Touched, no
     return undeclared
 
 
-def _property(database: Database, ontology_id: str, property_iri: str, now: str) -> None:
-    """Write one property's row: as its smallest file declares it, else as axioms use it, else not at all."""
-    declared = database.row(PROPERTY_WINNER, (ontology_id, property_iri))
-    if declared is not None:
-        due = (*declared, 1)
-    else:
-        (used_as,) = database.row(PROPERTY_USE, (ontology_id, property_iri)) or (None,)
-        due = (used_as, None, None, None, None, "[]", None, 0) if used_as else ()
-    held = database.row(PROPERTY_ROW, (ontology_id, property_iri))
-    if not due:
-        if held is not None:
+def _properties(database: Database, ontology_id: str, touched: Touched, now: str) -> None:
+    """Write the touched properties' rows: as the winning file declares them, else as axioms use them, else not at all."""
+    if not touched.properties:
+        return
+    ids = (ontology_id,) * 3
+    for row in database.rows(PROPERTIES, (ontology_id, array(sorted(touched.properties)), *ids)):
+        property_iri, declared, used_as, held = row[0], row[1:8], row[8], row[9:]
+        if declared[0] is not None:
+            due: Row = (*declared, 1)
+        elif used_as is not None:
+            due = (used_as, None, None, None, None, "[]", None, 0)
+        else:
             database.run(DROP_PROPERTY, (ontology_id, property_iri))
-    elif held != due:
-        database.run(SAVE_PROPERTY, (ontology_id, property_iri, *due, now, now))
+            continue
+        if held != due:
+            database.run(SAVE_PROPERTY, (ontology_id, property_iri, *due, now, now))

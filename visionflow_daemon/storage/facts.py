@@ -11,8 +11,11 @@ import orjson
 from visionflow_daemon.model import Link, Page
 from visionflow_daemon.storage.database import Database, Row
 
-AXIOMS_PER_FILE = 1 << 24
-"""Each file has its own range of axiom ids, so that its axioms lie side by side and need no common counter."""
+AXIOMS_PER_FILE = 1 << 28
+"""Each file has its own range of axiom ids, so that its axioms lie side by side and need no common counter.
+
+With it ids stay below 2**53, which every reader can hold, for 33 million files.
+"""
 
 AxiomKey = tuple[str, str, str | None, str, str]
 """What makes an axiom the same within one file: type, subject, property, object, annotations."""
