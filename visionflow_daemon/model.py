@@ -188,13 +188,14 @@ class TreeEntry:
 
 @dataclass(frozen=True, slots=True)
 class KnownFile:
-    """One file as the database has it: the content last tried, and how it was read."""
+    """One file as the database has it: the content last tried, how it was read, and the content that it holds."""
 
     path: bytes
     blob: str
     digest: str
     is_failed: bool = False
     next_attempt_at: str | None = None
+    blob_saved: str | None = None
 
 
 def name_key(name: str) -> str:

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 class Bar:
     """Shows files, rate, failures and time left on standard error; log lines for the same terminal pass above it."""
 
-    def __init__(self, sink: LineSink) -> None:
+    def __init__(self, sink: LineSink, doing: str = "syncing") -> None:
         self._sink = sink
+        self._doing = doing
         self._progress: Progress | None = None
         self._task: TaskID | None = None
 
@@ -26,7 +27,7 @@ class Bar:
 
         console = Console(stderr=True)
         self._progress = Progress(
-            TextColumn("syncing"),
+            TextColumn(self._doing),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]} files/s"),

@@ -10,8 +10,9 @@ from typing import Any
 import click
 
 from visionflow_daemon.cli import tables
-from visionflow_daemon.cli.settings import Options, common, load
+from visionflow_daemon.cli.settings import Options, common, load, of_source
 from visionflow_daemon.cli.verbs import check_config, dump, failures, migrate, parse, status
+from visionflow_daemon.cli.verify import verify
 from visionflow_daemon.errors import ConfigError, ExitCode, VisionflowError
 
 
@@ -34,13 +35,8 @@ class Program(click.Group):
 @click.group(cls=Program, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--once", is_flag=True, help="Run one pass of each source, then leave.")
 @click.option("--full", is_flag=True, help="Read every file anew, also what has not changed.")
-@click.option("--source", metavar="URL-OR-PATH", help="The git repository: a URL, or a path that is read in place.")
-@click.option("--branch", metavar="NAME", help="The branch [default: the one that HEAD names].")
-@click.option("--include", multiple=True, metavar="GLOB", help="Which files, as in .gitignore; may be repeated.")
-@click.option("--exclude", multiple=True, metavar="GLOB", help="Which files not, as in .gitignore; may be repeated.")
-@click.option("--prefix", multiple=True, metavar="NAME=NAMESPACE", help="A prefix for OWL names; may be repeated.")
+@of_source
 @click.option("--workers", type=int, metavar="N", help="Threads that read and save [default: 4 to 8, by cores].")
-@click.option("--lock-timeout", type=float, metavar="SECONDS", help="How long to wait for another pass [default: 10].")
 @click.option("--replace-source", is_flag=True, help="Let this source replace another's facts in the ontology.")
 @common
 @click.version_option(package_name="visionflow-daemon")
@@ -71,7 +67,7 @@ def program(context: click.Context, /, *, once: bool, full: bool, replace_source
     context.exit(run(config, sink, full=full, replace_source=replace_source))
 
 
-for verb in (status, failures, parse, dump, migrate, check_config):
+for verb in (status, failures, parse, verify, dump, migrate, check_config):
     program.add_command(verb)
 
 

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
@@ -16,6 +17,7 @@ import structlog
 from visionflow_daemon import config as configuration
 from visionflow_daemon.cli import tables
 from visionflow_daemon.cli.bar import Bar
+from visionflow_daemon.cli.jobs import job_of
 from visionflow_daemon.config import Config, SourceConfig
 from visionflow_daemon.errors import ConfigError, ExitCode, VisionflowError
 from visionflow_daemon.git import repository
@@ -48,27 +50,13 @@ def run(config: Config, sink: LineSink, *, full: bool, replace_source: bool) -> 
         with _stop_on_signal() as stop:
             services = Services(database, stop, Bar(sink) if sys.stderr.isatty() else Unwatched())
             for source in config.sources:
-                job = _job(config, source, full=full, replace_source=replace_source)
+                job = replace(job_of(config, source), full=full, replace_source=replace_source)
                 with structlog.contextvars.bound_contextvars(ontology_id=source.ontology_id):
                     codes.append(_one(config, source, job, services, state))
                     structlog.contextvars.unbind_contextvars("run_id")
     finally:
         database.close()
     return max(codes, key=_gravity)
-
-
-def _job(config: Config, source: SourceConfig, *, full: bool, replace_source: bool) -> Job:
-    return Job(
-        ontology_id=source.ontology_id,
-        include=source.include,
-        exclude=source.exclude,
-        reading=config.reading_rules(),
-        workers=config.workers(),
-        queue=config.sync.queue,
-        lock_timeout=config.sync.lock_timeout,
-        full=full,
-        replace_source=replace_source,
-    )
 
 
 def _one(config: Config, source: SourceConfig, job: Job, services: Services, state: Path) -> ExitCode:

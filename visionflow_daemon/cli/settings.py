@@ -53,6 +53,22 @@ def common(command: Command) -> Command:
     return command
 
 
+def of_source(command: Command) -> Command:
+    """Give a command the options that say which repository, and how its files are chosen and read."""
+    for option in reversed(
+        (
+            click.option("--source", metavar="URL-OR-PATH", help="The git repository: a URL, or a path."),
+            click.option("--branch", metavar="NAME", help="The branch [default: the one that HEAD names]."),
+            click.option("--include", multiple=True, metavar="GLOB", help="Which files, as in .gitignore; repeatable."),
+            click.option("--exclude", multiple=True, metavar="GLOB", help="Which files not; repeatable."),
+            click.option("--prefix", multiple=True, metavar="NAME=NAMESPACE", help="A prefix of OWL names."),
+            click.option("--lock-timeout", type=float, metavar="SECONDS", help="Wait for another pass [default: 10]."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
 def merged(context: click.Context, **given: Any) -> Options:  # noqa: ANN401 - click's parameters
     """Join a verb's options with those that stand before it."""
     outer = context.obj if isinstance(context.obj, Options) else Options()

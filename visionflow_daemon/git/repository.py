@@ -154,6 +154,16 @@ def fetch(url: str, branch: str | None, state: Path, credentials: Credentials) -
         repository.free()
 
 
+def place_of(location: str, base: Path, state: Path) -> Path:
+    """Give where a source can be read without asking its remote: its clone, or its own place. Raises SourceError."""
+    if not is_remote(location):
+        return (base / Path(location).expanduser()).resolve()
+    path = clone_path(state, location)
+    if not path.exists():
+        raise SourceError(f"there is no clone of {redact(location)} yet: a first `visionflow-daemon --once` makes it")
+    return path
+
+
 def has_commit(path: Path, commit: str) -> bool:
     """Tell whether a repository still holds a commit; one that was garbage-collected is gone."""
     repository = open_repository(path)

@@ -37,14 +37,17 @@ def array(values: Iterable[str | int]) -> bytes | str:
 class Database:
     """One database for all threads of a process; each thread gets a connection of its own.
 
-    Statements are written with `?` and keep to one text each, so that the driver prepares them once.
+    Statements are written with `?` and keep to one text each, so that the driver prepares them once. A scratch
+    database is fast, and lost with its process.
     """
 
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False, is_scratch: bool = False) -> None:
         self.path = path
         self.read_only = read_only
         pragmas: dict[str, Any] = {"foreign_keys": 1, "synchronous": "normal", "cache_size": -CACHE_KIB}
-        if not read_only:
+        if is_scratch:
+            pragmas = {**pragmas, "journal_mode": "off", "synchronous": "off"}
+        elif not read_only:
             pragmas = {"journal_mode": "wal", **pragmas}
         target = f"file:{_quoted(path)}?mode=ro" if read_only else str(path)
         self.peewee = peewee.SqliteDatabase(target, pragmas=pragmas, timeout=BUSY_TIMEOUT, uri=read_only)

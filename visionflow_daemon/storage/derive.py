@@ -29,7 +29,7 @@ NAME_CLASS = (
 DEMOTE_CLASS = (
     "UPDATE owl_classes SET label = NULL, comment = NULL, file_sha1 = NULL, is_declared = 0, is_public = 0,"
     " properties = '{}', file_id = NULL, last_synced = ?, updated_at = ?"
-    " WHERE ontology_id = ? AND class_iri = ? AND is_declared = 1"
+    " WHERE ontology_id = ? AND class_iri = ?"
 )
 DROP_CLASS = (
     "DELETE FROM owl_classes WHERE ontology_id = ? AND class_iri = ? AND is_declared = 0"
@@ -103,7 +103,7 @@ def _declared_classes(database: Database, ontology_id: str, touched: Touched, no
 
 
 def _properties(database: Database, ontology_id: str, touched: Touched, now: str) -> None:
-    """Write the touched properties' rows: as the winning file declares them, else as axioms use them, else not at all."""
+    """Write the touched properties' rows: as the winning file declares them, else as axioms use them, else none."""
     if not touched.properties:
         return
     ids = (ontology_id,) * 3

@@ -6,55 +6,107 @@ Two databases fed the same map of paths to saved blobs give the same bytes, what
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from visionflow_daemon.model import display_path
-from visionflow_daemon.storage.database import Database
+from visionflow_daemon.storage.database import Database, Row
 
 OF_FILE = "JOIN source_files f ON f.ontology_id = t.ontology_id AND f.file_id = t.file_id WHERE t.ontology_id = ?"
 
-SECTIONS: dict[str, str] = {
-    "file": f"SELECT f.path, f.blob_saved, t.format, t.is_public, t.outbound_links FROM pages t {OF_FILE} ORDER BY 1",
-    "page_name": f"SELECT f.path, t.name_key, t.name_rank, t.class_iri FROM page_names t {OF_FILE} ORDER BY 1, 2",
-    "page_warning": f"SELECT f.path, t.ordinal, t.line, t.message FROM page_warnings t {OF_FILE} ORDER BY 1, 2",
-    "class_fact": (
-        f"SELECT f.path, t.class_iri, t.label, t.comment, t.properties FROM class_facts t {OF_FILE} ORDER BY 1, 2"
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One kind of row: how it is asked for, and how many of its first columns tell one row from another."""
+
+    kind: str
+    query: str
+    key_size: int
+
+    @property
+    def is_of_files(self) -> bool:
+        """Whether its rows belong to files, whose path comes first; the others are derived from them."""
+        return self.query.startswith("SELECT f.path,")
+
+
+SECTIONS = (
+    Section(
+        "file",
+        f"SELECT f.path, f.blob_saved, t.format, t.is_public, t.outbound_links FROM pages t {OF_FILE} ORDER BY 1",
+        1,
     ),
-    "property_fact": (
-        "SELECT f.path, t.property_iri, t.property_type, t.label, t.comment, t.domain, t.range, t.characteristics"
-        f" FROM property_facts t {OF_FILE} ORDER BY 1, 2"
+    Section(
+        "page_name",
+        f"SELECT f.path, t.name_key, t.name_rank, t.class_iri FROM page_names t {OF_FILE} ORDER BY 1, 2",
+        2,
     ),
-    "link": (
+    Section(
+        "page_warning",
+        f"SELECT f.path, t.ordinal, t.line, t.message FROM page_warnings t {OF_FILE} ORDER BY 1, 2",
+        2,
+    ),
+    Section(
+        "class_fact",
+        "SELECT f.path, t.class_iri, t.is_bare, t.path, t.label, t.comment, t.properties"
+        f" FROM class_facts t {OF_FILE} ORDER BY 1, 2",
+        2,
+    ),
+    Section(
+        "property_fact",
+        "SELECT f.path, t.property_iri, t.is_bare, t.path, t.property_type, t.label, t.comment, t.domain, t.range,"
+        f" t.characteristics FROM property_facts t {OF_FILE} ORDER BY 1, 2",
+        2,
+    ),
+    Section(
+        "link",
         "SELECT f.path, t.ordinal, t.axiom_type, t.subject, t.property_iri, t.annotations, t.name_key, t.minted_iri,"
-        f" t.target_iri FROM links t {OF_FILE} ORDER BY 1, 2"
+        f" t.target_iri FROM links t {OF_FILE} ORDER BY 1, 2",
+        2,
     ),
-    "axiom": (
+    Section(
+        "axiom",
         "SELECT f.path, t.axiom_type, t.subject, COALESCE(t.property_iri, ''), t.object, t.annotations,"
-        f" t.property_type, t.is_stated, t.is_parent FROM owl_axioms t {OF_FILE} ORDER BY 1, 2, 3, 4, 5, 6"
+        f" t.property_type, t.is_stated, t.is_parent FROM owl_axioms t {OF_FILE} ORDER BY 1, 2, 3, 4, 5, 6",
+        6,
     ),
-    "class": (
+    Section(
+        "class",
         "SELECT t.class_iri, t.is_declared, t.label, t.comment, t.file_sha1, t.is_public, t.properties, f.path"
         " FROM owl_classes t LEFT JOIN source_files f ON f.ontology_id = t.ontology_id AND f.file_id = t.file_id"
-        " WHERE t.ontology_id = ? ORDER BY 1"
+        " WHERE t.ontology_id = ? ORDER BY 1",
+        1,
     ),
-    "class_parent": "SELECT class_iri, parent_iri FROM owl_class_hierarchy WHERE ontology_id = ? ORDER BY 1, 2",
-    "property": (
+    Section(
+        "class_parent",
+        "SELECT class_iri, parent_iri FROM owl_class_hierarchy WHERE ontology_id = ? ORDER BY 1, 2",
+        2,
+    ),
+    Section(
+        "property",
         "SELECT t.property_iri, t.is_declared, t.property_type, t.label, t.comment, t.domain, t.range,"
         " t.characteristics, f.path FROM owl_properties t LEFT JOIN source_files f"
-        " ON f.ontology_id = t.ontology_id AND f.file_id = t.file_id WHERE t.ontology_id = ? ORDER BY 1"
+        " ON f.ontology_id = t.ontology_id AND f.file_id = t.file_id WHERE t.ontology_id = ? ORDER BY 1",
+        1,
     ),
-}
+)
 
 
 def dump(database: Database, ontology_id: str) -> Iterator[bytes]:
     """Give the dump line by line: a JSON array each, its first element the kind of row."""
     with database.snapshot():
-        for kind, query in SECTIONS.items():
-            for row in database.run(query, (ontology_id,)):
-                yield orjson.dumps([kind, *(_shown(value) for value in row)]) + b"\n"
+        for section in SECTIONS:
+            for row in rows(database, ontology_id, section):
+                yield orjson.dumps([section.kind, *map(shown, row)]) + b"\n"
 
 
-def _shown(value: Any) -> Any:  # noqa: ANN401 - whatever a column holds
-    return display_path(bytes(value)) if isinstance(value, bytes | memoryview) else value
+def rows(database: Database, ontology_id: str, section: Section) -> Iterator[Row]:
+    """Give one section's rows, sorted by their key."""
+    for row in database.run(section.query, (ontology_id,)):
+        yield tuple(bytes(value) if isinstance(value, memoryview) else value for value in row)
+
+
+def shown(value: Any) -> Any:  # noqa: ANN401 - whatever a column holds
+    """Write a column's value as JSON can: a path as text."""
+    return display_path(value) if isinstance(value, bytes) else value

@@ -195,14 +195,18 @@ def replace_axioms(database: Database, file: File, rows: Mapping[AxiomKey, Row],
     """Make the file's axioms the given ones; rows that stay keep their id."""
     first, last = file.axiom_ids
     held: dict[Any, Row] = {}
+    said_twice: list[int] = []
     if not file.is_new:
-        found = database.rows(SELECT_AXIOMS, (file.ontology_id, first, last))
-        held = {row[1:6]: (row[0], row[6:]) for row in found}
+        for row in database.rows(SELECT_AXIOMS, (file.ontology_id, first, last)):
+            if row[1:6] in held:
+                said_twice.append(row[0])
+            held.setdefault(row[1:6], (row[0], row[6:]))
     gone = [key for key in held if key not in rows]
     came = [key for key in rows if key not in held]
     kept = [(key, *held[key]) for key in rows if key in held and held[key][1] != rows[key]]
     next_id = max((number for number, _ in held.values()), default=first) + 1
     database.run_many(DELETE_AXIOM, [(file.ontology_id, held[key][0]) for key in gone])
+    database.run_many(DELETE_AXIOM, [(file.ontology_id, number) for number in said_twice])
     database.run_many(
         INSERT_AXIOM,
         [(file.ontology_id, next_id + at, file.file_id, *key, *rows[key], now) for at, key in enumerate(came)],

@@ -6,8 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from visionflow_daemon.model import KnownFile
-from visionflow_daemon.storage.database import Database
+from visionflow_daemon.storage.database import Database, Row
 
+KNOWN = (
+    "SELECT path, blob_seen, digest_seen, status = 'failed', next_attempt_at, blob_saved FROM source_files"
+    " WHERE ontology_id = ?"
+)
 DESCRIBED_TWICE = (
     "SELECT class_iri FROM class_facts WHERE ontology_id = ? AND is_bare = 0 GROUP BY class_iri HAVING COUNT(*) > 1"
 )
@@ -57,12 +61,21 @@ class Totals:
 def known_files(database: Database, ontology_id: str) -> Iterator[KnownFile]:
     """Give all files in the order of their paths' bytes."""
     cursor = database.run(
-        "SELECT path, blob_seen, digest_seen, status = 'failed', next_attempt_at FROM source_files"
-        " WHERE ontology_id = ? ORDER BY path",
+        f"{KNOWN} ORDER BY path",
         (ontology_id,),
     )
-    for path, blob, digest, is_failed, next_attempt_at in cursor:
-        yield KnownFile(bytes(path), blob, digest, bool(is_failed), next_attempt_at)
+    yield from map(_known, cursor)
+
+
+def known_file(database: Database, ontology_id: str, path: bytes) -> KnownFile | None:
+    """Give one file; None where the database doesn't know it."""
+    row = database.row(f"{KNOWN} AND path = ?", (ontology_id, path))
+    return _known(row) if row else None
+
+
+def _known(row: Row) -> KnownFile:
+    path, blob, digest, is_failed, next_attempt_at, blob_saved = row
+    return KnownFile(bytes(path), blob, digest, bool(is_failed), next_attempt_at, blob_saved)
 
 
 def due_paths(database: Database, ontology_id: str, now: str) -> list[bytes]:

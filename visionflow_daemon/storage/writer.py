@@ -31,6 +31,7 @@ FAIL = (
     " first_failed_at = COALESCE(source_files.first_failed_at, excluded.first_failed_at),"
     " last_failed_at = excluded.last_failed_at, next_attempt_at = excluded.next_attempt_at"
 )
+DROP_STRAY_AXIOMS = "DELETE FROM owl_axioms WHERE ontology_id = ? AND file_id = ? AND id NOT BETWEEN ? AND ?"
 DROP = "DELETE FROM source_files WHERE ontology_id = ? AND file_id = ?"
 
 
@@ -71,6 +72,14 @@ class Writer:
             values = (status, content.blob, content.digest, content.blob, content.digest, page.skip_reason, now)
             self.database.run(SAVE, (self.ontology_id, file.file_id, content.path, display_path(content.path), *values))
             self._replace(file, page, now)
+
+    def mend(self, path: bytes, page: Page | None) -> None:
+        """Make a known file's facts those of `page`, whatever was done to them; what is known of the file stays."""
+        with self.database.transaction():
+            file = self._file(path)
+            if not file.is_new:
+                self.database.run(DROP_STRAY_AXIOMS, (self.ontology_id, file.file_id, *file.axiom_ids))
+                self._replace(file, page, self._clock())
 
     def fail(self, content: Content, failure: Failure) -> None:
         """Put a file into the ledger; the facts of its last good content stay as they are."""

@@ -26,6 +26,14 @@ def timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def read_entry(repository: pygit2.Repository, entry: TreeEntry, reading: Reading) -> Page:
+    """Read the page that a path of a tree leads to. Raises PageError, and TransientError where the blob is missing."""
+    if entry.kind is not EntryKind.BLOB:
+        return Page(format=entry.kind.value, skip_reason=f"a {entry.kind.value}, which is not followed")
+    data = read_blob(repository, entry.blob, max(reading.limits.page_bytes, reading.limits.rdf_bytes))
+    return read_page(entry.path, data, reading)
+
+
 @dataclass(frozen=True, slots=True)
 class Applier:
     """What all workers of a pass share."""
@@ -61,7 +69,7 @@ class Applier:
     def _save(self, repository: pygit2.Repository, entry: TreeEntry) -> Outcome:
         content = Content(entry.path, entry.blob, self.digest)
         try:
-            page = persistently(lambda: self._read(repository, entry), self.sleep)
+            page = persistently(lambda: read_entry(repository, entry, self.reading), self.sleep)
             persistently(lambda: self.writer.save(content, page), self.sleep)
         except Exception as error:
             verdict = judge(error)
@@ -73,13 +81,6 @@ class Applier:
             log.warning("statement left out", path=path, line=warning.line, reason=warning.message)
         log.debug("file saved", path=path, blob=entry.blob, format=page.format, classes=len(page.classes))
         return Outcome("skipped" if page.skip_reason else "saved", len(page.warnings))
-
-    def _read(self, repository: pygit2.Repository, entry: TreeEntry) -> Page:
-        if entry.kind is not EntryKind.BLOB:
-            return Page(format=entry.kind.value, skip_reason=f"a {entry.kind.value}, which is not followed")
-        limits = self.reading.limits
-        data = read_blob(repository, entry.blob, max(limits.page_bytes, limits.rdf_bytes))
-        return read_page(entry.path, data, self.reading)
 
     def _fail(self, content: Content, verdict: Verdict, error: Exception) -> Outcome:
         is_transient = verdict.failure_class is FailureClass.TRANSIENT

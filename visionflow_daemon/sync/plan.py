@@ -62,7 +62,7 @@ def from_tree(
     """Plan by laying the target tree beside the table; both come in the order of their paths' bytes."""
     saves: list[TreeEntry] = []
     deletes: list[bytes] = []
-    for entry, file in _beside(tree, known):
+    for entry, file in beside(tree, known):
         if entry is None:
             if file is not None:
                 deletes.append(file.path)
@@ -86,7 +86,7 @@ def _is_due(file: KnownFile, now: str) -> bool:
     return file.is_failed and file.next_attempt_at is not None and file.next_attempt_at <= now
 
 
-def _beside(
+def beside(
     tree: Iterable[TreeEntry], known: Iterable[KnownFile]
 ) -> Iterator[tuple[TreeEntry | None, KnownFile | None]]:
     """Walk two sorted sequences side by side, pairing what has the same path."""
