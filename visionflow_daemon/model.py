@@ -196,6 +196,7 @@ class KnownFile:
     is_failed: bool = False
     next_attempt_at: str | None = None
     blob_saved: str | None = None
+    digest_saved: str | None = None
 
 
 def name_key(name: str) -> str:

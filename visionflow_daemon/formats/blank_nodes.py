@@ -14,6 +14,13 @@ ROUNDS = 8
 """How far from a blank node what is said of others still tells it from its like."""
 
 
+def scoped(found: Sequence[Stated], document: int) -> Sequence[Stated]:
+    """Keep the blank nodes of one document apart from those of the same label in another one."""
+    if not any(True for stated in found for tree in (stated.tree, *stated.annotations) for _ in _labels(tree)):
+        return found
+    return _all_with(found, lambda label: f"{label}-{document}")
+
+
 def renamed(found: Sequence[Stated]) -> Sequence[Stated]:
     """Rename the blank nodes of statements by content: the same statements give the same names, whatever their labels.
 
@@ -28,7 +35,10 @@ def renamed(found: Sequence[Stated]) -> Sequence[Stated]:
     if not mentions:
         return found
     names = _told_apart(_refined(mentions), mentions)
-    rename = names.__getitem__
+    return _all_with(found, names.__getitem__)
+
+
+def _all_with(found: Sequence[Stated], rename: Callable[[str], str]) -> Sequence[Stated]:
     return [
         Stated(_with(stated.tree, rename), tuple(_with(each, rename) for each in stated.annotations), stated.line)
         for stated in found

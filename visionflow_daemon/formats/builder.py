@@ -10,7 +10,7 @@ import orjson
 
 from visionflow_daemon.errors import PageError
 from visionflow_daemon.formats import expression, iri
-from visionflow_daemon.formats.blank_nodes import renamed
+from visionflow_daemon.formats.blank_nodes import renamed, scoped
 from visionflow_daemon.formats.description import axiom_order, described
 from visionflow_daemon.formats.expression import Stated
 from visionflow_daemon.model import (
@@ -37,6 +37,8 @@ class PageBuilder:
     is_public: bool = False
     _classes: dict[str, ClassFact] = field(default_factory=dict)
     _axioms: dict[Axiom, None] = field(default_factory=dict)
+    _stated: list[Stated] = field(default_factory=list)
+    _documents: int = 0
     _links: dict[Link, None] = field(default_factory=dict)
     _names: dict[str, NameRank] = field(default_factory=dict)
     _outbound: dict[str, None] = field(default_factory=dict)
@@ -67,15 +69,9 @@ class PageBuilder:
         self._classes[class_iri] = fact
 
     def add_stated(self, found: Sequence[Stated]) -> None:
-        """Keep the statements of one document; one with an invalid IRI costs itself alone, with a warning."""
-        for stated in renamed(found):
-            whole = ("", stated.tree, *stated.annotations)
-            named = (atom[1:-1] for atom in expression.atoms(whole) if expression.is_named(atom))
-            if why := next(filter(None, map(self._problem, named)), None):
-                self.warn(f"{stated.tree[0]} left out: {why}", stated.line)
-                continue
-            annotations = sorted({expression.render(expression.canonical(each)) for each in stated.annotations})
-            self._keep(expression.axiom(stated.tree, " ".join(annotations)), stated.line)
+        """Keep the statements of one document, to which alone its blank nodes' labels belong."""
+        self._documents += 1
+        self._stated += scoped(found, self._documents)
 
     def add_relation(self, subject: str, property_iri: str, target: str, line: int | None = None) -> None:
         """Keep a relation of a class to a named thing; an invalid IRI costs it, with a warning."""
@@ -113,6 +109,7 @@ class PageBuilder:
 
     def build(self) -> Page:
         """Give the page. Labels and comments said by annotation axioms go to what this file declares."""
+        self._keep_stated()
         classes, properties = described(self._classes, self._axioms)
         warnings = list(self._warnings)
         if self._unshown_warnings:
@@ -128,6 +125,18 @@ class PageBuilder:
             warnings=tuple(warnings),
             is_public=self.is_public,
         )
+
+    def _keep_stated(self) -> None:
+        """Make the axioms of the statements; one with an invalid IRI costs itself alone, with a warning."""
+        for stated in renamed(self._stated):
+            whole = ("", stated.tree, *stated.annotations)
+            named = (atom[1:-1] for atom in expression.atoms(whole) if expression.is_named(atom))
+            if why := next(filter(None, map(self._problem, named)), None):
+                self.warn(f"{stated.tree[0]} left out: {why}", stated.line)
+                continue
+            annotations = sorted({expression.render(expression.canonical(each)) for each in stated.annotations})
+            self._keep(expression.axiom(stated.tree, " ".join(annotations)), stated.line)
+        self._stated.clear()
 
     def _keep(self, axiom: Axiom, line: int | None) -> None:
         if len(self._axioms) >= self.reading.limits.statements:

@@ -45,6 +45,12 @@ UNORDERED = frozenset(
 )
 """Constructors whose operands are a set: sorted and without repetition in canonical form."""
 
+COLLAPSING = frozenset({"ObjectUnionOf", "ObjectIntersectionOf", "DataUnionOf", "DataIntersectionOf"})
+"""Constructors that of one operand alone are that operand."""
+
+ONE_WILL_DO = frozenset({"ObjectOneOf", "DataOneOf"})
+"""Unordered constructors that take one operand; all others want two at least, if need be the same one."""
+
 RESTRICTIONS = {
     **dict.fromkeys(
         [
@@ -123,6 +129,10 @@ def canonical(tree: Tree) -> Tree:
     done = [canonical(operand) for operand in operands]
     if keyword in UNORDERED:
         done = sorted(set(done), key=_order)
+        if len(done) == 1 and keyword in COLLAPSING:
+            return done[0]
+        if len(done) == 1 and keyword not in ONE_WILL_DO:
+            done = done * 2
     elif keyword == "DisjointUnion":
         done = [done[0], *sorted(set(done[1:]), key=_order)]
     elif keyword == "HasKey":

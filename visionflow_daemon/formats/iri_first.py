@@ -69,6 +69,6 @@ def _definition(lines: Iterable[Line]) -> str | None:
         elif is_under:
             if line.is_heading or (text and line.is_bullet):
                 break
-            if markdown.PROPERTY.match(line.text) is None:
+            if line.content and markdown.PROPERTY.match(line.text) is None:
                 text.append(line.content)
     return " ".join(text) or None

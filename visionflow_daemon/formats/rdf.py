@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
+from typing import Any
 from xml.sax import SAXParseException
 
 from visionflow_daemon.errors import PageError
@@ -35,7 +36,9 @@ SYNTAXES = {
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 OWL = "http://www.w3.org/2002/07/owl#"
 XML_DECLARATION = re.compile(r"\s*<\?xml\b[^>]*\?>")
-XML_ROOT = re.compile(r"\s*(?:<\?.*?\?>\s*|<!--.*?-->\s*)*<(?P<name>[\w.:-]+)(?P<attributes>[^>]*)>", re.DOTALL)
+XML_ROOT = re.compile(
+    r"\s*(?:<\?.*?\?>\s*|<!--.*?-->\s*)*<(?P<name>[\w.-]+(?::[\w.-]+)?)(?P<attributes>(?:\s[^>]*)?)/?>", re.DOTALL
+)
 XML_TAG = re.compile(r"<(?P<mark>[/!?]?)[^<>]*?(?P<empty>/?)>")
 FUNCTIONAL = re.compile(r"(?:\s++|#[^\n]*+)*+(?:Prefix|Ontology)\s*\(")
 MANCHESTER = re.compile(r"(?:\s++|#[^\n]*+)*+(?:Prefix|Ontology):\s")
@@ -74,7 +77,7 @@ def _sniffed(text: str) -> str | None:
     if text.lstrip().startswith("<"):
         _refuse_entities(text)
         root = XML_ROOT.match(text)
-        if root is None:
+        if root is None or (":" in root["name"] and "xmlns" not in root["attributes"]):
             return "turtle"  # an IRI in angle brackets begins it
         local = root["name"].rpartition(":")[2]
         if local == "RDF" and RDF in root["attributes"]:
@@ -118,7 +121,8 @@ def _triples(text: str, syntax: str, limits: Limits) -> list[Triple]:
     if syntax == "xml":
         _refuse_entities(text)
         text = XML_DECLARATION.sub("", text, count=1)
-    graph = rdflib.Dataset(default_union=True) if syntax in {"nquads", "trig"} else rdflib.Graph()
+    store = _recorder()
+    graph = rdflib.Dataset(store) if syntax in {"nquads", "trig"} else rdflib.Graph(store)
     try:
         if syntax == "json-ld":
             text = jsonld_context.closed(text)
@@ -129,12 +133,30 @@ def _triples(text: str, syntax: str, limits: Limits) -> list[Triple]:
         raise PageError("nested too deeply") from None
     except Exception as error:  # noqa: BLE001 - rdflib's parsers raise whatever their code happens to meet
         raise PageError(f"bad {syntax}: {_reason(error)}", _line(error)) from None
-    if len(graph) > limits.statements:
+    if len(store.order) > limits.statements:
         raise PageError(f"more than {limits.statements} statements in one file")
-    return [quad[:3] for quad in graph.quads()] if isinstance(graph, rdflib.Dataset) else list(graph)
+    return list(store.order)
+
+
+def _recorder() -> Any:  # noqa: ANN401 - a class of rdflib, which is imported late
+    """Make a store that knows in which order its triples came: rdflib's own gives them in any order."""
+    from rdflib.plugins.stores.memory import Memory  # noqa: PLC0415 - as rdflib itself
+
+    class Recorder(Memory):
+        def __init__(self) -> None:
+            super().__init__()
+            self.order: dict[Triple, None] = {}
+
+        def add(self, triple: Triple, context: Any, quoted: bool = False) -> None:  # noqa: ANN401, FBT001, FBT002 - rdflib's own signature
+            self.order[triple] = None
+            super().add(triple, context, quoted)
+
+    return Recorder()
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, IndexError):
+        return "the file ends in the middle of a statement"
     said = getattr(error, "message", None) or (
         error.getMessage() if isinstance(error, SAXParseException) else str(error)
     )

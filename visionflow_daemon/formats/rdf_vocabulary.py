@@ -57,8 +57,12 @@ STRUCTURAL_TYPES = frozenset(
         "DeprecatedProperty",
     )
 )
+FACETS = (
+    *("minInclusive", "maxInclusive", "minExclusive", "maxExclusive", "length", "minLength", "maxLength", "pattern"),
+    *("totalDigits", "fractionDigits"),
+)
 STRUCTURE = frozenset(
-    [RDF + "first", RDF + "rest"]
+    [RDF + "first", RDF + "rest", RDF + "langRange", *(XSD + name for name in FACETS)]
     + [
         OWL + name
         for name in (

@@ -9,7 +9,8 @@ from visionflow_daemon.model import KnownFile
 from visionflow_daemon.storage.database import Database, Row
 
 KNOWN = (
-    "SELECT path, blob_seen, digest_seen, status = 'failed', next_attempt_at, blob_saved FROM source_files"
+    "SELECT path, blob_seen, digest_seen, status = 'failed', next_attempt_at, blob_saved, digest_saved"
+    " FROM source_files"
     " WHERE ontology_id = ?"
 )
 DESCRIBED_TWICE = (
@@ -74,8 +75,8 @@ def known_file(database: Database, ontology_id: str, path: bytes) -> KnownFile |
 
 
 def _known(row: Row) -> KnownFile:
-    path, blob, digest, is_failed, next_attempt_at, blob_saved = row
-    return KnownFile(bytes(path), blob, digest, bool(is_failed), next_attempt_at, blob_saved)
+    path, blob, digest, is_failed, *rest = row
+    return KnownFile(bytes(path), blob, digest, bool(is_failed), *rest)
 
 
 def due_paths(database: Database, ontology_id: str, now: str) -> list[bytes]:

@@ -31,6 +31,7 @@ FAIL = (
     " first_failed_at = COALESCE(source_files.first_failed_at, excluded.first_failed_at),"
     " last_failed_at = excluded.last_failed_at, next_attempt_at = excluded.next_attempt_at"
 )
+REREAD = "UPDATE source_files SET digest_saved = ? WHERE ontology_id = ? AND file_id = ?"
 DROP_STRAY_AXIOMS = "DELETE FROM owl_axioms WHERE ontology_id = ? AND file_id = ? AND id NOT BETWEEN ? AND ?"
 DROP = "DELETE FROM source_files WHERE ontology_id = ? AND file_id = ?"
 
@@ -81,8 +82,11 @@ class Writer:
                 self.database.run(DROP_STRAY_AXIOMS, (self.ontology_id, file.file_id, *file.axiom_ids))
                 self._replace(file, page, self._clock())
 
-    def fail(self, content: Content, failure: Failure) -> None:
-        """Put a file into the ledger; the facts of its last good content stay as they are."""
+    def fail(self, content: Content, failure: Failure, kept: Page | None = None) -> None:
+        """Put a file into the ledger; it keeps the facts of its last good content.
+
+        `kept` is that content, where it was read anew: by the rules of today it may say other things.
+        """
         now = self._clock()
         with self.database.transaction():
             file = self._file(content.path)
@@ -104,6 +108,9 @@ class Writer:
                     failure.next_attempt_at,
                 ),
             )
+            if kept is not None:
+                self.database.run(REREAD, (content.digest, self.ontology_id, file.file_id))
+                self._replace(file, kept, now)
 
     def delete(self, path: bytes) -> bool:
         """Take out a file that is gone from the tree, with all its facts. Tells whether there was one."""

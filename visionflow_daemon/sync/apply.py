@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pygit2
 import structlog
 
+from visionflow_daemon.errors import PageError, TransientError
 from visionflow_daemon.formats.choose import read_page
 from visionflow_daemon.git.repository import open_repository, read_blob
 from visionflow_daemon.model import EntryKind, Page, Reading, TreeEntry, display_path
+from visionflow_daemon.storage import files
 from visionflow_daemon.storage.writer import Content, Failure, Writer
 from visionflow_daemon.sync.progress import Outcome
 from visionflow_daemon.sync.retry import ATTEMPTS, FailureClass, Verdict, judge, next_attempt, persistently
@@ -75,19 +77,21 @@ class Applier:
             verdict = judge(error)
             if verdict.failure_class in {FailureClass.SYSTEMIC, FailureClass.FATAL}:
                 raise
-            return self._fail(content, verdict, error)
+            return self._fail(repository, entry, verdict, error)
         path = display_path(entry.path)
         for warning in page.warnings:
             log.warning("statement left out", path=path, line=warning.line, reason=warning.message)
         log.debug("file saved", path=path, blob=entry.blob, format=page.format, classes=len(page.classes))
         return Outcome("skipped" if page.skip_reason else "saved", len(page.warnings))
 
-    def _fail(self, content: Content, verdict: Verdict, error: Exception) -> Outcome:
+    def _fail(self, repository: pygit2.Repository, entry: TreeEntry, verdict: Verdict, error: Exception) -> Outcome:
+        content = Content(entry.path, entry.blob, self.digest)
         is_transient = verdict.failure_class is FailureClass.TRANSIENT
         attempts = ATTEMPTS if is_transient else 1
         due = timestamp(next_attempt(attempts, self.now())) if is_transient else None
         failure = Failure(verdict.failure_class.value, verdict.reason, verdict.line, attempts, due)
-        persistently(lambda: self.writer.fail(content, failure), self.sleep)
+        kept = self._last_good(repository, entry)
+        persistently(lambda: self.writer.fail(content, failure, kept), self.sleep)
         log.warning(
             "file failed",
             path=display_path(content.path),
@@ -97,6 +101,16 @@ class Applier:
             exc_info=error if verdict.is_ours else None,
         )
         return Outcome("failed")
+
+    def _last_good(self, repository: pygit2.Repository, entry: TreeEntry) -> Page | None:
+        """Read a file's last good content anew, where it was read by other rules than today's, and still can be."""
+        known = files.known_file(self.writer.database, self.writer.ontology_id, entry.path)
+        if known is None or known.blob_saved is None or known.digest_saved == self.digest:
+            return None
+        try:
+            return read_entry(repository, replace(entry, blob=known.blob_saved), self.reading)
+        except (PageError, TransientError):
+            return None
 
     def _delete(self, path: bytes) -> None:
         if persistently(lambda: self.writer.delete(path), self.sleep):

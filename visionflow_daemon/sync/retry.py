@@ -108,7 +108,7 @@ def persistently(action: Callable[[], Result], sleep: Callable[[float], None]) -
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(lambda error: judge(error).failure_class is FailureClass.TRANSIENT),
         stop=tenacity.stop_after_attempt(ATTEMPTS - 1),
-        wait=tenacity.wait_exponential_jitter(initial=FIRST_DELAY, max=LONGEST_DELAY, jitter=FIRST_DELAY),
+        wait=tenacity.wait_exponential_jitter(multiplier=FIRST_DELAY, max=LONGEST_DELAY, jitter=FIRST_DELAY),
         sleep=sleep,
         reraise=True,
     )
