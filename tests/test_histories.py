@@ -1,0 +1,66 @@
+"""After any history, the database equals a fresh one fed the same paths and saved blobs."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import pytest
+import structlog
+from hypothesis import HealthCheck, given, settings
+
+from tests.histories import Step, World, histories
+from visionflow_daemon.git import changes
+from visionflow_daemon.storage.database import Database
+from visionflow_daemon.sync.run import Job, Services
+from visionflow_daemon.sync.verify import differences
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _quiet() -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("critical"))
+
+
+def check(history: list[Step]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        world = World(Path(folder))
+        for step in history:
+            world.commit(step)
+            if step.is_synced:
+                world.sync_and_maybe_die(step)
+        last = history[-1]
+        summary = world.healthy_sync(last)
+        lived, fresh = world.dumps(last)
+        assert lived == fresh
+        database = Database(world.folder / "lived.db", read_only=True)
+        try:
+            saved = dict(database.rows("SELECT path, blob_saved FROM source_files WHERE status <> 'failed'"))
+            good = world.good_files(last, changes.selection(last.globs, ()))
+            assert saved == good
+            assert summary.commit == str(world.commits[-1])
+            assert database.rows("PRAGMA foreign_key_check") == []
+            job = Job("o", last.globs, (), last.reading, 1, 4, 0.0)
+            place = Path(world.repository.path)
+            assert list(differences(job, Services(database), place, world.folder)) == []
+        finally:
+            database.close()
+        before = (world.folder / "lived.db").read_bytes()
+        assert world.healthy_sync(last).run_id is None
+        assert (world.folder / "lived.db").read_bytes() == before
+
+
+QUICK = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+DEEP = settings(max_examples=5_000, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@QUICK
+@given(histories)
+def test_any_history_ends_as_a_fresh_database_does(history: list[Step]) -> None:
+    check(history)
+
+
+@pytest.mark.deep
+@DEEP
+@given(histories)
+def test_thousands_of_histories_end_as_a_fresh_database_does(history: list[Step]) -> None:
+    check(history)
