@@ -1,0 +1,38 @@
+"""Every statement of the hot path finds its rows by an index, in a new database and in a full one alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from visionflow_daemon.storage import derive, facts, files, links, reload, writer
+from visionflow_daemon.storage.facts import FactTable
+from visionflow_daemon.storage.migrate import open_migrated
+
+READS_ALL = {"KNOWN", "DESCRIBED_TWICE", "NEXT_ID"}
+"""Statements that read a whole ontology, once a pass; and one that SQLite answers from the end of an index."""
+
+
+def statements() -> Iterator[tuple[str, str]]:
+    for module in (derive, facts, files, links, reload, writer):
+        for name, value in vars(module).items():
+            if isinstance(value, FactTable):
+                yield f"{name}.select", value.select
+                yield f"{name}.delete", value.delete
+            elif name.isupper() and isinstance(value, str) and value.startswith(("SELECT", "UPDATE", "DELETE")):
+                yield name, value
+
+
+@pytest.mark.parametrize(("name", "sql"), statements(), ids=[name for name, _ in statements()])
+def test_a_statement_is_answered_by_an_index(tmp_path: Path, name: str, sql: str) -> None:
+    database, _ = open_migrated(str(tmp_path / "x.db"), tmp_path)
+    plan = [row[3] for row in database.rows(f"EXPLAIN QUERY PLAN {sql}", ["[]"] * sql.count("?"))]
+    database.close()
+    slow = [
+        step
+        for step in plan
+        if step.endswith("(ontology_id=?)") or (step.startswith("SCAN") and "VIRTUAL TABLE" not in step)
+    ]
+    assert bool(slow) == (name in READS_ALL), plan
