@@ -25,7 +25,10 @@ def statements() -> Iterator[tuple[str, str]]:
                 yield name, value
 
 
-@pytest.mark.parametrize(("name", "sql"), statements(), ids=[name for name, _ in statements()])
+STATEMENTS = list(statements())
+
+
+@pytest.mark.parametrize(("name", "sql"), STATEMENTS, ids=[name for name, _ in STATEMENTS])
 def test_a_statement_is_answered_by_an_index(tmp_path: Path, name: str, sql: str) -> None:
     database, _ = open_migrated(str(tmp_path / "x.db"), tmp_path)
     plan = [row[3] for row in database.rows(f"EXPLAIN QUERY PLAN {sql}", ["[]"] * sql.count("?"))]

@@ -1,0 +1,226 @@
+"""The thread pool: bounded, stopped by what goes wrong, and neither losing nor repeating a task."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+
+import pytest
+
+from visionflow_daemon.sync.pool import Pool
+
+DEADLINE = 20.0
+
+
+class Worker:
+    """Opens and closes handlers, and counts what they were given."""
+
+    def __init__(self, act: Callable[[int], None] = lambda _: None) -> None:
+        self.done: list[int] = []
+        self.opened: list[str] = []
+        self.closed: list[str] = []
+        self._act = act
+
+    @contextmanager
+    def make(self) -> Iterator[Callable[[int], None]]:
+        """Open one worker's handler."""
+        name = threading.current_thread().name
+        self.opened.append(name)
+        try:
+            yield self._handle
+        finally:
+            self.closed.append(name)
+
+    def _handle(self, task: int) -> None:
+        self._act(task)
+        self.done.append(task)
+
+
+def nothing() -> None:
+    """Stand for a tick that does nothing."""
+
+
+def alive() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("worker-")]
+
+
+@pytest.mark.parametrize("workers", range(1, 9))
+def test_every_task_is_done_once_with_any_number_of_workers(workers: int) -> None:
+    worker = Worker()
+    assert Pool[int](workers, 3, worker.make).run(range(2_000), threading.Event(), nothing) is True
+    assert Counter(worker.done) == Counter(range(2_000))
+    assert sorted(worker.opened) == sorted(worker.closed) == [f"worker-{number}" for number in range(1, workers + 1)]
+    assert alive() == []
+
+
+def test_one_worker_keeps_the_order() -> None:
+    worker = Worker()
+    Pool[int](1, 4, worker.make).run(range(500), threading.Event(), nothing)
+    assert worker.done == list(range(500))
+
+
+def test_no_tasks_are_work_well_done() -> None:
+    worker = Worker()
+    assert Pool[int](3, 2, worker.make).run([], threading.Event(), nothing) is True
+    assert worker.done == []
+
+
+@pytest.mark.parametrize(("workers", "room"), [(1, 1), (1, 5), (4, 2), (8, 32)])
+def test_the_feeder_is_never_more_than_queue_and_workers_ahead(workers: int, room: int) -> None:
+    worker = Worker()
+    ahead: list[int] = []
+
+    def tasks() -> Iterator[int]:
+        for number in range(3_000):
+            ahead.append(number - len(worker.done))
+            yield number
+
+    Pool[int](workers, room, worker.make).run(tasks(), threading.Event(), nothing)
+    assert max(ahead) <= workers + room
+
+
+@pytest.mark.parametrize(("workers", "room"), [(1, 1), (3, 4)])
+def test_a_full_queue_makes_the_feeder_wait_and_tick(workers: int, room: int) -> None:
+    gate = threading.Event()
+    pulled: list[int] = []
+    seen: list[int] = []
+
+    def tasks() -> Iterator[int]:
+        for number in range(50):
+            pulled.append(number)
+            yield number
+
+    def tick() -> None:
+        seen.append(len(pulled))
+        if len(seen) > 1 and seen[-1] == seen[-2]:
+            gate.set()  # the feeder came round twice without handing a task over
+
+    worker = Worker(lambda _: None if gate.wait(DEADLINE) else pytest.fail("the feeder never waited"))
+    assert Pool[int](workers, room, worker.make).run(tasks(), threading.Event(), tick) is True
+    waited = next(now for before, now in pairwise(seen) if before == now)
+    assert waited == workers + room + 1  # one is in the feeder's hand
+    assert sorted(worker.done) == list(range(50))
+
+
+@pytest.mark.parametrize("workers", [1, 2, 8])
+def test_a_handler_that_raises_ends_the_pool_and_run_raises_it(workers: int) -> None:
+    def act(task: int) -> None:
+        if task == 20:
+            raise ZeroDivisionError("task 20")
+
+    worker = Worker(act)
+    pulled: list[int] = []
+
+    def tasks() -> Iterator[int]:
+        for number in range(100_000):
+            pulled.append(number)
+            yield number
+
+    with pytest.raises(ZeroDivisionError, match="task 20"):
+        Pool[int](workers, 4, worker.make).run(tasks(), threading.Event(), nothing)
+    assert len(pulled) < 100_000
+    assert 20 not in worker.done
+    assert len(set(worker.done)) == len(worker.done)
+    assert sorted(worker.opened) == sorted(worker.closed)
+    assert alive() == []
+
+
+def test_the_tasks_in_hand_are_finished_when_another_one_fails() -> None:
+    both = threading.Barrier(2, timeout=DEADLINE)
+    failed = threading.Event()
+
+    def act(task: int) -> None:
+        both.wait()
+        if task == 0:
+            failed.set()
+            raise ZeroDivisionError
+        assert failed.wait(DEADLINE)
+
+    worker = Worker(act)
+    with pytest.raises(ZeroDivisionError):
+        Pool[int](2, 2, worker.make).run([0, 1], threading.Event(), nothing)
+    assert worker.done == [1]
+
+
+def test_a_base_exception_of_a_handler_is_no_different() -> None:
+    def act(_: int) -> None:
+        raise SystemExit(3)
+
+    with pytest.raises(SystemExit):
+        Pool[int](2, 2, Worker(act).make).run(range(50), threading.Event(), nothing)
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_workers_that_cannot_start_end_the_pool(workers: int) -> None:
+    @contextmanager
+    def make() -> Iterator[Callable[[int], None]]:
+        raise ConnectionError("no connection")
+        yield lambda _: None
+
+    with pytest.raises(ConnectionError, match="no connection"):
+        Pool[int](workers, 2, make).run(range(100_000), threading.Event(), nothing)
+
+
+def test_tasks_that_fail_to_come_end_the_pool() -> None:
+    def tasks() -> Iterator[int]:
+        yield 1
+        raise LookupError("no more")
+
+    with pytest.raises(LookupError, match="no more"):
+        Pool[int](2, 2, Worker().make).run(tasks(), threading.Event(), nothing)
+    assert alive() == []
+
+
+def test_a_stop_before_the_start_does_nothing() -> None:
+    stop, worker = threading.Event(), Worker()
+    stop.set()
+    assert Pool[int](4, 2, worker.make).run(range(10), stop, nothing) is False
+    assert worker.done == []
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_stop_on_the_way_finishes_what_is_in_hand_and_drops_the_rest(workers: int) -> None:
+    stop = threading.Event()
+    worker = Worker(lambda task: stop.set() if task == 30 else None)
+    assert Pool[int](workers, 4, worker.make).run(range(100_000), stop, nothing) is False
+    assert 30 in worker.done
+    assert len(worker.done) < 100_000
+    assert len(set(worker.done)) == len(worker.done)
+    assert alive() == []
+
+
+def test_workers_see_the_context_of_whoever_made_the_pool() -> None:
+    name = contextvars.ContextVar("name", default="nobody")
+    seen: list[str] = []
+    token = name.set("run 7")
+    try:
+        pool = Pool[int](2, 2, Worker(lambda _: seen.append(name.get())).make)
+    finally:
+        name.reset(token)
+    pool.run(range(8), threading.Event(), nothing)
+    assert seen == ["run 7"] * 8
+
+
+# A bug, as it should behave:
+
+
+def test_a_tick_that_raises_leaves_no_worker_behind() -> None:
+    begun, gate = threading.Event(), threading.Event()
+    worker = Worker(lambda _: begun.set() or gate.wait(DEADLINE) or None)
+
+    def tick() -> None:
+        assert begun.wait(DEADLINE)
+        gate.set()
+        raise ZeroDivisionError("tick")
+
+    with pytest.raises(ZeroDivisionError, match="tick"):
+        Pool[int](2, 2, worker.make).run(range(10), threading.Event(), tick)
+    left = alive()
+    for thread in left:
+        thread.join(1.0)
+    assert left == []
+    assert sorted(worker.opened) == sorted(worker.closed)
