@@ -224,9 +224,6 @@ def test_a_password_where_none_belongs_is_refused_and_not_shown(one: Path, daemo
     assert ran.err == "visionflow-daemon: sources[0]: there is no such key: password\n"
 
 
-# Bugs, each as it should behave:
-
-
 def test_mistakes_of_kind_and_of_value_are_told_together(one: Path) -> None:
     one.write_text('[[sources]]\nlocation = ""\n[sync]\nworkers = 99\nqueue = "many"\n')
     keys = [problem.partition(":")[0] for problem in problems_of(one)]

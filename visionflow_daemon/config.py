@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,15 +13,18 @@ from typing import Any
 import cattrs
 from cattrs.gen import make_dict_structure_fn
 
+from visionflow_daemon.environment import PREFIX, Given, override
 from visionflow_daemon.errors import ConfigError
-from visionflow_daemon.git.credentials import Credentials, redact
+from visionflow_daemon.git.credentials import Credentials, redact, url_problem
 from visionflow_daemon.git.repository import Network
 from visionflow_daemon.model import DEFAULT_NOT_RELATIONS, DEFAULT_PREFIXES, Limits, Reading
 
-ENVIRONMENT_PREFIX = "VISIONFLOW_"
 DEFAULT_INCLUDE = ("*.md", "*.ttl", "*.nt", "*.nq", "*.trig", "*.rdf", "*.owl", "*.xml", "*.jsonld", "*.ofn", "*.omn")
 DEFAULT_EXCLUDE = ("logseq/bak/", "logseq/.recycle/")
 MIN_WORKERS, MAX_WORKERS = 4, 8
+PASSWORD = f"{PREFIX}GIT_PASSWORD"
+"""The variable that holds a secret, and is no key of the configuration."""
+
 LOG_FORMATS = ("auto", "json", "console")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -99,15 +103,54 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Config:
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ConfigError(f"can't read the configuration {path}: {error}") from error
         base = path.resolve().parent
-    _override(data, environment)
-    try:
-        config = _converter().structure(data, Config)
-    except cattrs.BaseValidationError as error:
-        problems = cattrs.transform_error(error, path="", format_exception=_why)
-        raise ConfigError(*map(_readable, problems)) from None
+    override(data, environment, apart=frozenset({PASSWORD}))
+    config, problems = _structured(data)
     config = replace(config, base=base)
-    check(config)
+    try:
+        check(config)
+    except ConfigError as error:
+        problems += error.problems
+    if problems:
+        raise ConfigError(*problems)
     return config
+
+
+def _structured(data: dict[str, Any]) -> tuple[Config, list[str]]:
+    """Turn data into a configuration, and give the mistakes of kind; the keys that hold them keep their defaults."""
+    converter = _converter()
+    wrong = [name for name in ("reading", "sync", "network", "log") if not isinstance(data.get(name, {}), dict)]
+    problems = [f"{name}: a section is due, not {data.pop(name)!r}" for name in wrong]
+    sources = data.get("sources", [])
+    if not isinstance(sources, list) or not all(isinstance(source, dict) for source in sources):
+        problems.append("sources: a list of sections is due, [[sources]]")
+        del data["sources"]
+    while True:
+        try:
+            return converter.structure(data, Config), problems
+        except cattrs.BaseValidationError as error:
+            found = [_readable(line) for line in cattrs.transform_error(error, path="", format_exception=_why)]
+        problems += found
+        if not all([_without(data, problem) for problem in found]):  # noqa: C419 - each is to be taken out
+            raise ConfigError(*problems)
+
+
+def _without(data: dict[str, Any], problem: str) -> bool:
+    """Take out of the data what a problem is about, so that the rest can be looked at; tell whether that worked."""
+    where, _, reason = problem.partition(": ")
+    if where.startswith("there is no such key"):
+        where, reason = "", problem
+    place: Any = data
+    path = [int(step) if step.isdecimal() else step for step in re.findall(r"[^.\[\]]+", where)]
+    unknown = re.match(r"there is no such key: (.*)", reason)
+    doomed = unknown[1].split(", ") if unknown else [path.pop()] if path else []
+    try:
+        for step in path:
+            place = place[step]
+        for key in doomed:
+            del place[key]
+    except (KeyError, IndexError, TypeError):
+        return False
+    return bool(doomed)
 
 
 def check(config: Config) -> None:
@@ -143,7 +186,7 @@ def credentials(source: SourceConfig, base: Path, environment: Mapping[str, str]
 
     The environment's name is VISIONFLOW_GIT_PASSWORD, the systemd credential's git-password.
     """
-    password = environment.get(f"{ENVIRONMENT_PREFIX}GIT_PASSWORD")
+    password = environment.get(PASSWORD)
     folder = environment.get("CREDENTIALS_DIRECTORY")
     if source.password_file:
         password = _secret(base / Path(source.password_file).expanduser())
@@ -172,6 +215,8 @@ def _source_problems(where: str, source: SourceConfig) -> list[str]:
     problems = []
     if not source.location:
         problems.append(f"{where}.location: it is empty; give a URL or a path")
+    elif why := url_problem(source.location):
+        problems.append(f"{where}.location: {why}")
     if not source.ontology_id or len(source.ontology_id) > 200 or not source.ontology_id.isprintable():  # noqa: PLR2004
         problems.append(f"{where}.ontology_id: give 1 to 200 printable characters")
     if source.branch is not None and not source.branch:
@@ -191,35 +236,6 @@ def _not_one_of(key: str, value: str, allowed: tuple[str, ...]) -> list[str]:
     return [] if value in allowed else [f"{key}: {value!r} is none of {', '.join(allowed)}"]
 
 
-def _override(data: dict[str, Any], environment: Mapping[str, str]) -> None:
-    """Lay VISIONFLOW_SECTION__KEY=value over the file's data; a value is read as TOML, or else is a string."""
-    for name in sorted(environment):
-        if not name.startswith(ENVIRONMENT_PREFIX) or name == f"{ENVIRONMENT_PREFIX}GIT_PASSWORD":
-            continue
-        *sections, key = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
-        place: Any = data
-        for section in sections:
-            place = _descend(place, section, name)
-        place[key] = _toml_value(environment[name])
-
-
-def _descend(place: Any, section: str, name: str) -> Any:  # noqa: ANN401 - a node of parsed TOML
-    if section.isdecimal() and isinstance(place, list) and int(section) < len(place):
-        return place[int(section)]
-    if isinstance(place, dict):
-        child = place.setdefault(section, {})
-        if isinstance(child, dict | list):
-            return child
-    raise ConfigError(f"{name}: there is no section {section!r} to override")
-
-
-def _toml_value(text: str) -> Any:  # noqa: ANN401 - any TOML value
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
 def _converter() -> cattrs.Converter:
     """Make a converter that takes no value for another type's, and no key that it doesn't know."""
     converter = cattrs.Converter(detailed_validation=True, forbid_extra_keys=True)
@@ -236,6 +252,8 @@ def _converter() -> cattrs.Converter:
 
 
 def _exactly(value: Any, kind: Any) -> Any:  # noqa: ANN401 - a leaf of parsed TOML, and its type
+    if isinstance(value, Given):
+        value = value.text() if kind is str else value.read()
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         wanted = {str: "a string", int: "a whole number", bool: "true or false"}.get(kind, "a number")
         raise TypeError(f"{wanted} is due, not {value!r}")

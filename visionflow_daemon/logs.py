@@ -12,6 +12,10 @@ import structlog
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
+# Without local variables: they may hold a secret.
+TRACEBACKS = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+
+
 class LineSink:
     """Where log lines go: a stream, until a progress bar on the same terminal takes them over."""
 
@@ -36,13 +40,15 @@ def configure(log_format: str, level: str, *, to_stderr: bool = False) -> LineSi
     for_people = log_format == "console" or (log_format == "auto" and sink.stream.isatty())
     renderer: Any = structlog.processors.JSONRenderer(serializer=_json)
     if for_people:
-        renderer = structlog.dev.ConsoleRenderer(colors=sink.stream.isatty(), pad_event_to=24)
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=sink.stream.isatty(), pad_event_to=24, exception_formatter=structlog.dev.plain_traceback
+        )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *([] if for_people else [structlog.processors.dict_tracebacks]),
+            *([] if for_people else [TRACEBACKS]),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),

@@ -197,6 +197,7 @@ class KnownFile:
     next_attempt_at: str | None = None
     blob_saved: str | None = None
     digest_saved: str | None = None
+    attempts: int = 0
 
 
 def name_key(name: str) -> str:

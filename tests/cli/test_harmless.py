@@ -66,9 +66,6 @@ def test_mistakes_about_hostile_names_are_harmless(daemon: Daemon) -> None:
         assert_harmless(shown)
 
 
-# Bugs, each as it should behave:
-
-
 def test_the_dump_on_a_terminal_is_harmless(repo: Repo, daemon: Daemon) -> None:
     repo.commit({path.encode(): page for path, page in HOSTILE.items()})
     daemon.once(repo.path, expect=3)

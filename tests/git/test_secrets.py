@@ -105,9 +105,6 @@ def test_thirty_fetches_leave_no_credential_and_no_address_in_the_config(repo: R
     assert_untold(daemon, USER)
 
 
-# Bugs, each as it should behave:
-
-
 def test_a_secret_in_the_query_of_a_url_stands_in_no_file(repo: Repo, daemon: Daemon) -> None:
     repo.commit({"A.md": class_page(A, "A")})
     with git_http(daemon.folder) as server:

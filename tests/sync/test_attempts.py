@@ -79,9 +79,6 @@ def test_the_ledgers_delay_doubles_from_a_minute_to_an_hour() -> None:
     assert next_attempt(10**9, NOW) - NOW == timedelta(hours=1)
 
 
-# Bugs, each as it should behave:
-
-
 def test_the_delay_between_attempts_doubles_with_jitter() -> None:
     runs = [Flaky(2) for _ in range(20)]
     for action in runs:

@@ -109,6 +109,14 @@ def ontology_of(config: Config, options: Options) -> str:
     return config.sources[0].ontology_id if config.sources else "default"
 
 
+def known_ontology(ontology_id: str, held: list[str]) -> str:
+    """Give an ontology's id back. Raises ConfigError where the database holds none of that name."""
+    if ontology_id not in held:
+        known = f"it holds {', '.join(map(repr, held[:10]))}" if held else "no pass has run yet"
+        raise ConfigError(f"there is no ontology {ontology_id!r} in the database: {known}")
+    return ontology_id
+
+
 def _sources(config: Config, options: Options, here: Path) -> tuple[SourceConfig, ...]:
     given = {
         "branch": options.branch,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -12,14 +13,19 @@ import click
 
 from visionflow_daemon.model import harmless
 
+CONTROLS = re.compile("[\x7f-\x9f]")
+"""Control characters that JSON lets stand; a terminal would obey them."""
+
 
 def lines(rows: Iterable[Sequence[object]], header: Sequence[str] = ()) -> list[str]:
-    """Align rows in columns, two blanks apart; numbers stand to the right."""
-    shown = [[harmless(_text(cell)) for cell in row] for row in rows]
-    if header and shown:
-        shown.insert(0, list(header))
-    widths = [max(map(_width, column)) for column in zip(*shown, strict=True)]
-    return ["  ".join(_pad(cell, width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in shown]
+    """Align rows in columns, two blanks apart; numbers, unlike texts of digits, stand to the right."""
+    cells = [list(row) for row in rows]
+    shown = [[harmless(_text(cell)) for cell in row] for row in cells]
+    widths = [max(map(_width, column)) for column in zip(*([header] if header else []), *shown, strict=True)]
+    done = [[_pad(text, width) for text, width in zip(header, widths, strict=True)]] if header and shown else []
+    for row, texts in zip(cells, shown, strict=True):
+        done.append([_pad(*each) for each in zip(texts, widths, map(_is_number, row), strict=True)])
+    return ["  ".join(row).rstrip() for row in done]
 
 
 def echo(rows: Iterable[Sequence[object]], header: Sequence[str] = (), *, err: bool = False) -> None:
@@ -36,7 +42,8 @@ def complain(message: str) -> None:
 
 def echo_json(value: Any) -> None:  # noqa: ANN401 - whatever json takes
     """Print a value as JSON, for people and for programs."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=not _speaks_utf8()))
+    text = json.dumps(value, indent=2, ensure_ascii=not _speaks_utf8())
+    click.echo(CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
 
 
 def _speaks_utf8() -> bool:
@@ -46,13 +53,17 @@ def _speaks_utf8() -> bool:
 def _text(cell: object) -> str:
     if cell is None:
         return "-"
-    return f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else str(cell)
+    return f"{cell:,}" if _is_number(cell) else str(cell)
 
 
 def _width(cell: str) -> int:
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in cell)
 
 
-def _pad(cell: str, width: int) -> str:
-    blanks = " " * (width - _width(cell))
-    return blanks + cell if cell.replace(",", "").replace(".", "", 1).isdigit() else cell + blanks
+def _is_number(cell: object) -> bool:
+    return isinstance(cell, int) and not isinstance(cell, bool)
+
+
+def _pad(text: str, width: int, is_number: bool = False) -> str:  # noqa: FBT001, FBT002 - told apart by its place in a row
+    blanks = " " * (width - _width(text))
+    return blanks + text if is_number else text + blanks

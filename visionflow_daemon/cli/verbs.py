@@ -12,8 +12,8 @@ import click
 
 from visionflow_daemon import config as configuration
 from visionflow_daemon.cli import tables
-from visionflow_daemon.cli.settings import Options, common, load, merged, ontology_of, open_existing
-from visionflow_daemon.errors import ExitCode, PageError
+from visionflow_daemon.cli.settings import Options, common, known_ontology, load, merged, ontology_of, open_existing
+from visionflow_daemon.errors import ConfigError, ExitCode, PageError
 from visionflow_daemon.model import Page, harmless
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
@@ -32,7 +32,8 @@ def status(context: click.Context, /, *, as_json: bool, **given: Any) -> None:  
     config = load(options)
     database = open_existing(config)
     state = configuration.state_directory(os.environ)
-    wanted = [options.ontology_id] if options.ontology_id else files.ontologies(database)
+    held = files.ontologies(database)
+    wanted = [known_ontology(options.ontology_id, held)] if options.ontology_id else held
     found: list[Standing] = [standing(database, state, ontology_id) for ontology_id in wanted]
     if as_json:
         tables.echo_json([dataclasses.asdict(each) for each in found])
@@ -55,7 +56,7 @@ def failures(context: click.Context, /, *, as_json: bool, warnings: bool, **give
     options = merged(context, **given)
     config = load(options)
     database = open_existing(config)
-    ontology_id = ontology_of(config, options)
+    ontology_id = known_ontology(ontology_of(config, options), files.ontologies(database))
     entries = files.ledger(database, ontology_id)
     left_out = files.warnings(database, ontology_id) if warnings else []
     if as_json:
@@ -87,7 +88,7 @@ def parse(context: click.Context, /, *, file: Path, path: str | None, as_json: b
     try:
         data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
     except OSError as error:
-        raise PageError(f"can't read {file}: {error.strerror}") from error
+        raise ConfigError(f"can't read {file}: {error.strerror}") from error
     try:
         page = read_page(os.fsencode(path or file.name), data, config.reading_rules())
     except PageError as error:
@@ -108,12 +109,13 @@ def parse(context: click.Context, /, *, file: Path, path: str | None, as_json: b
 @click.pass_context
 def dump(context: click.Context, /, **given: Any) -> None:  # noqa: ANN401 - click's parameters
     """Print the canonical dump: all rows, sorted, without times and surrogate keys."""
+    from visionflow_daemon.storage import files  # noqa: PLC0415
     from visionflow_daemon.storage.dump import dump as lines  # noqa: PLC0415
 
     options = merged(context, **given)
     config = load(options)
     database = open_existing(config)
-    for line in lines(database, ontology_of(config, options)):
+    for line in lines(database, known_ontology(ontology_of(config, options), files.ontologies(database))):
         sys.stdout.buffer.write(line)
     sys.stdout.buffer.flush()
 
@@ -134,7 +136,7 @@ def migrate(context: click.Context, /, *, as_json: bool, **given: Any) -> None: 
         return
     for each in applied:
         click.echo(f"applied {each.version:04} {each.name}")
-    click.echo(f"{database.path} has schema version {version}")
+    click.echo(harmless(f"{database.path} has schema version {version}"))
 
 
 @click.command("check-config")
@@ -151,7 +153,7 @@ def check_config(context: click.Context, /, *, as_json: bool, **given: Any) -> N
     if as_json:
         tables.echo_json(shown)
         return
-    click.echo(f"the configuration is good: {len(config.sources)} source(s), database {config.database}")
+    click.echo(harmless(f"the configuration is good: {len(config.sources)} source(s), database {config.database}"))
     tables.echo(
         [(source["ontology_id"], source["location"], source["branch"] or "(HEAD's)") for source in shown["sources"]],
         ("ontology", "location", "branch"),

@@ -76,10 +76,28 @@ def is_remote(location: str) -> bool:
     return bool(SCP_LIKE.match(location)) and "/" not in location.partition(":")[0]
 
 
+def url_problem(location: str) -> str | None:
+    """Say why a URL can't be read, without showing what may be its password; None where it can, or is a path."""
+    if not URL.match(location):
+        return None
+    try:
+        parts = urlsplit(location)
+        _ = parts.port
+    except ValueError:
+        scheme = location.partition("://")[0]
+        return (
+            f"{scheme}://… is no URL that can be read: check its host and port, and write # / ? and @ in a password "
+            "as %23 %2F %3F and %40, or keep the password out of the URL"
+        )
+    return None if parts.hostname or parts.scheme == "file" else f"{parts.scheme}://… names no host"
+
+
 def redact(url: str) -> str:
     """Take user name, password, query and fragment out of a URL: what may be logged and stored."""
     if not URL.match(url):
         return url
+    if url_problem(url):
+        return f"{url.partition('://')[0]}://…"
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 

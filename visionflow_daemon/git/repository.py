@@ -147,6 +147,8 @@ def fetch(url: str, branch: str | None, state: Path, credentials: Credentials) -
             prune=FetchPrune.NO_PRUNE,
             proxy=True,
         )
+        # libgit2 notes the URL there as it was given; nothing reads it.
+        (path / "FETCH_HEAD").unlink(missing_ok=True)
         return Target(path, redact(url), name, str(repository.references[local].peel(pygit2.Commit).id))
     except (pygit2.GitError, OSError, KeyError, ValueError) as error:
         raise _remote_failure(url, error) from error

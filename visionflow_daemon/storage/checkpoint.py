@@ -71,7 +71,7 @@ def last_run(database: Database, ontology_id: str) -> LastRun | None:
     """Give the newest pass of an ontology."""
     row = database.row(
         "SELECT run_id, status, started_at, progress_at, finished_at, plan, plan_reason, planned, saved, skipped,"
-        " failed, deleted, error FROM sync_runs WHERE ontology_id = ? ORDER BY started_at DESC, run_id LIMIT 1",
+        " failed, deleted, error FROM sync_runs WHERE ontology_id = ? ORDER BY started_at DESC, run_id DESC LIMIT 1",
         (ontology_id,),
     )
     return LastRun(*row) if row else None
@@ -82,7 +82,10 @@ def load(database: Database, ontology_id: str) -> Checkpoint | None:
     row = database.row(
         "SELECT source, branch, commit_sha, digest, is_clean FROM checkpoints WHERE ontology_id = ?", (ontology_id,)
     )
-    return Checkpoint(*row) if row else None
+    if row is None:
+        return None
+    source, branch, commit, digest, is_clean = row
+    return Checkpoint(source, branch, commit, digest, bool(is_clean))
 
 
 def begin(database: Database, ontology_id: str, source: str, branch: str, run: Run, now: str) -> None:
@@ -136,7 +139,7 @@ def finish(database: Database, ontology_id: str, checkpoint: Checkpoint, run: Ru
         _close(database, ontology_id, run.run_id, "finished", tally, None, now)
         database.run(
             "DELETE FROM sync_runs WHERE ontology_id = ? AND started_at < (SELECT started_at FROM sync_runs"
-            " WHERE ontology_id = ? ORDER BY started_at DESC LIMIT 1 OFFSET ?)",
+            " WHERE ontology_id = ? ORDER BY started_at DESC, run_id DESC LIMIT 1 OFFSET ?)",
             (ontology_id, ontology_id, KEPT_RUNS - 1),
         )
 

@@ -5,6 +5,7 @@ Two databases fed the same map of paths to saved blobs give the same bytes, what
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,10 @@ from visionflow_daemon.model import display_path
 from visionflow_daemon.storage.database import Database, Row
 
 OF_FILE = "JOIN source_files f ON f.ontology_id = t.ontology_id AND f.file_id = t.file_id WHERE t.ontology_id = ?"
+
+
+CONTROLS = re.compile(rb"\x7f|\xc2[\x80-\x9f]")
+"""Control characters that JSON lets stand, in UTF-8; a terminal would obey them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +103,8 @@ def dump(database: Database, ontology_id: str) -> Iterator[bytes]:
     with database.snapshot():
         for section in SECTIONS:
             for row in rows(database, ontology_id, section):
-                yield orjson.dumps([section.kind, *map(shown, row)]) + b"\n"
+                line = orjson.dumps([section.kind, *map(shown, row)])
+                yield CONTROLS.sub(lambda match: b"\\u00%02x" % match[0][-1], line) + b"\n"
 
 
 def rows(database: Database, ontology_id: str, section: Section) -> Iterator[Row]:

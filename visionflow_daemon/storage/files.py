@@ -9,7 +9,7 @@ from visionflow_daemon.model import KnownFile
 from visionflow_daemon.storage.database import Database, Row
 
 KNOWN = (
-    "SELECT path, blob_seen, digest_seen, status = 'failed', next_attempt_at, blob_saved, digest_saved"
+    "SELECT path, blob_seen, digest_seen, status = 'failed', next_attempt_at, blob_saved, digest_saved, attempts"
     " FROM source_files"
     " WHERE ontology_id = ?"
 )

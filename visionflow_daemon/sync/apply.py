@@ -14,7 +14,7 @@ import structlog
 from visionflow_daemon.errors import PageError, TransientError
 from visionflow_daemon.formats.choose import read_page
 from visionflow_daemon.git.repository import open_repository, read_blob
-from visionflow_daemon.model import EntryKind, Page, Reading, TreeEntry, display_path
+from visionflow_daemon.model import EntryKind, KnownFile, Page, Reading, TreeEntry, display_path
 from visionflow_daemon.storage import files
 from visionflow_daemon.storage.writer import Content, Failure, Writer
 from visionflow_daemon.sync.progress import Outcome
@@ -88,9 +88,11 @@ class Applier:
         content = Content(entry.path, entry.blob, self.digest)
         is_transient = verdict.failure_class is FailureClass.TRANSIENT
         attempts = ATTEMPTS if is_transient else 1
-        due = timestamp(next_attempt(attempts, self.now())) if is_transient else None
+        known = files.known_file(self.writer.database, self.writer.ontology_id, entry.path)
+        before = known.attempts if known is not None and known.blob == entry.blob else 0
+        due = timestamp(next_attempt(before + attempts, self.now())) if is_transient else None
         failure = Failure(verdict.failure_class.value, verdict.reason, verdict.line, attempts, due)
-        kept = self._last_good(repository, entry)
+        kept = self._last_good(repository, entry, known)
         persistently(lambda: self.writer.fail(content, failure, kept), self.sleep)
         log.warning(
             "file failed",
@@ -102,9 +104,8 @@ class Applier:
         )
         return Outcome("failed")
 
-    def _last_good(self, repository: pygit2.Repository, entry: TreeEntry) -> Page | None:
+    def _last_good(self, repository: pygit2.Repository, entry: TreeEntry, known: KnownFile | None) -> Page | None:
         """Read a file's last good content anew, where it was read by other rules than today's, and still can be."""
-        known = files.known_file(self.writer.database, self.writer.ontology_id, entry.path)
         if known is None or known.blob_saved is None or known.digest_saved == self.digest:
             return None
         try:

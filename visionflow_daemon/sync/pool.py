@@ -47,19 +47,23 @@ class Pool(Generic[Task]):
             thread.start()
         try:
             is_whole = all(self._put(task, stop, tick) for task in tasks)
+            self._end(tick)
         except BaseException:
             self._dropping.set()
+            self._end(lambda: None)
             raise
-        finally:
-            for _ in self._threads:
-                self._put(_End(), None, tick)
-            for thread in self._threads:
-                while thread.is_alive():
-                    thread.join(TICK)
-                    tick()
         if self._failures:
             raise self._failures[0]
         return is_whole
+
+    def _end(self, tick: Callable[[], None]) -> None:
+        """Tell each worker that no more tasks come, and wait until all have gone."""
+        for _ in self._threads:
+            self._put(_End(), None, tick)
+        for thread in self._threads:
+            while thread.is_alive():
+                thread.join(TICK)
+                tick()
 
     def _put(self, task: Task | _End, stop: threading.Event | None, tick: Callable[[], None]) -> bool:
         """Hand a task to the workers, waiting for room; not if they are to stop, or are all gone."""

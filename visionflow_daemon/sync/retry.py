@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -86,14 +86,21 @@ def judge(error: BaseException) -> Verdict:  # noqa: PLR0911 - one line a class 
 
 
 def _judge_database(error: BaseException) -> Verdict:
-    cause = error.__cause__ or error.__context__ or error
-    code = getattr(error, "sqlite_errorcode", None) or getattr(cause, "sqlite_errorcode", None)
+    code = next((found for link in _chain(error) if (found := getattr(link, "sqlite_errorcode", None))), None)
     primary = None if code is None else code & PRIMARY
     if primary in TRANSIENT_CODES:
         return Verdict(FailureClass.TRANSIENT, f"the database is busy: {error}")
     if primary in SYSTEMIC_CODES:
         return Verdict(FailureClass.SYSTEMIC, f"the database can't be written: {error}")
     return Verdict(FailureClass.PAGE, f"internal error: the database refuses a row: {error}", is_ours=True)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Give an error and what it came from: Peewee wraps the driver's once or twice."""
+    link: BaseException | None = error
+    while link is not None:
+        yield link
+        link = link.__cause__ or link.__context__
 
 
 def persistently(action: Callable[[], Result], sleep: Callable[[float], None]) -> Result:
@@ -103,17 +110,22 @@ def persistently(action: Callable[[], Result], sleep: Callable[[float], None]) -
     except Exception as error:
         if judge(error).failure_class is not FailureClass.TRANSIENT:
             raise
+        first = [error]
     import tenacity  # noqa: PLC0415 - costs start-up time, and most passes meet no fault
+
+    def attempt() -> Result:
+        if first:
+            raise first.pop()
+        return action()
 
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(lambda error: judge(error).failure_class is FailureClass.TRANSIENT),
-        stop=tenacity.stop_after_attempt(ATTEMPTS - 1),
+        stop=tenacity.stop_after_attempt(ATTEMPTS),
         wait=tenacity.wait_exponential_jitter(multiplier=FIRST_DELAY, max=LONGEST_DELAY, jitter=FIRST_DELAY),
         sleep=sleep,
         reraise=True,
     )
-    sleep(FIRST_DELAY)
-    return retrying(action)
+    return retrying(attempt)
 
 
 def next_attempt(attempts: int, now: datetime) -> datetime:

@@ -1,0 +1,61 @@
+"""Lays environment variables over the data of a configuration file."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from typing import Any
+
+from visionflow_daemon.errors import ConfigError
+
+PREFIX = "VISIONFLOW_"
+
+
+class Given(str):
+    """A value of the environment, as written: which type it has depends on the key that takes it."""
+
+    __slots__ = ()
+
+    def read(self) -> Any:  # noqa: ANN401 - any TOML value
+        """Read the value as TOML; what isn't TOML is a string."""
+        try:
+            return tomllib.loads(f"value = {self}")["value"]
+        except tomllib.TOMLDecodeError:
+            return str(self)
+
+    def text(self) -> str:
+        """Read the value as a string: with quotation marks or without."""
+        value = self.read()
+        return value if isinstance(value, str) else str(self)
+
+
+def override(data: dict[str, Any], environment: Mapping[str, str], *, apart: frozenset[str]) -> None:
+    """Lay VISIONFLOW_SECTION__KEY=value over a file's data; `apart` are names that are no keys.
+
+    Raises ConfigError with the variable's name where there is no such section.
+    """
+    for name in sorted(environment):
+        if not name.startswith(PREFIX) or name in apart:
+            continue
+        *sections, key = name.removeprefix(PREFIX).lower().split("__")
+        place: Any = data
+        for section, inner in zip(sections, [*sections, key][1:], strict=True):
+            place = _descend(place, section, name, is_list=inner.isdecimal())
+        if not isinstance(place, dict):
+            raise ConfigError(f"{name}: a key is due behind {key!r}, as in {name}__BRANCH")
+        given = Given(environment[name])
+        value = given.read()
+        place[key] = value if isinstance(value, dict | list) else given
+
+
+def _descend(place: Any, section: str, name: str, *, is_list: bool) -> Any:  # noqa: ANN401 - a node of parsed TOML
+    """Go into a section, which is made where it is missing; the entry behind the last one of a list, too."""
+    if isinstance(place, list) and section.isdecimal() and int(section) <= len(place):
+        if int(section) == len(place):
+            place.append({})
+        return place[int(section)]
+    if isinstance(place, dict):
+        child = place.setdefault(section, [] if is_list else {})
+        if isinstance(child, dict | list):
+            return child
+    raise ConfigError(f"{name}: there is no section {section!r} to override")
