@@ -205,9 +205,6 @@ def test_workers_see_the_context_of_whoever_made_the_pool() -> None:
     assert seen == ["run 7"] * 8
 
 
-# A bug, as it should behave:
-
-
 def test_a_tick_that_raises_leaves_no_worker_behind() -> None:
     begun, gate = threading.Event(), threading.Event()
     worker = Worker(lambda _: begun.set() or gate.wait(DEADLINE) or None)

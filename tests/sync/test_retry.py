@@ -165,7 +165,7 @@ def query_through_peewee(url: str) -> None:
 
 @pytest.mark.parametrize(
     "connect",
-    [connect_alone, connect_through_peewee, query_through_peewee],  # the last is a bug, as it should behave
+    [connect_alone, connect_through_peewee, query_through_peewee],
 )
 def test_a_database_that_cannot_be_opened_is_systemic(tmp_path: Path, connect: Callable[[str], None]) -> None:
     with pytest.raises((sqlite3.DatabaseError, peewee.DatabaseError)) as caught:
