@@ -204,6 +204,16 @@ class World:
         finally:
             database.close()
 
+    def saved(self) -> dict[bytes, str]:
+        """Give the files that the database holds facts of, with the content that they come from."""
+        if not (self.folder / "lived.db").exists():
+            return {}
+        database = Database(self.folder / "lived.db", read_only=True)
+        try:
+            return dict(database.rows("SELECT path, blob_saved FROM source_files WHERE blob_saved IS NOT NULL"))
+        finally:
+            database.close()
+
     def healthy_sync(self, step: Step) -> Summary:
         """Run a pass in good health, when everything in the ledger is due."""
         self.now += timedelta(days=1)

@@ -21,15 +21,29 @@ def _quiet() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("critical"))
 
 
+def assert_kept(world: World, step: Step, before: dict[bytes, str]) -> None:
+    """See that no file lost its facts that the target still has, and that one that fails kept its last good content."""
+    after, good = world.saved(), world.good_files(step, lambda _: True)
+    selects = changes.selection(step.globs, ())
+    for path in (path.encode() for path in world.trees[-1]):
+        if path in before and selects(path):
+            assert path in after
+            assert path in good or after[path] == before[path]
+
+
 def check(history: list[Step]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         world = World(Path(folder))
         for step in history:
             world.commit(step)
             if step.is_synced:
+                before = world.saved()
                 world.sync_and_maybe_die(step)
+                assert_kept(world, step, before)
         last = history[-1]
+        before = world.saved()
         summary = world.healthy_sync(last)
+        assert_kept(world, last, before)
         lived, fresh = world.dumps(last)
         assert lived == fresh
         database = Database(world.folder / "lived.db", read_only=True)
@@ -44,9 +58,9 @@ def check(history: list[Step]) -> None:
             assert list(differences(job, Services(database), place, world.folder)) == []
         finally:
             database.close()
-        before = (world.folder / "lived.db").read_bytes()
+        written = (world.folder / "lived.db").read_bytes()
         assert world.healthy_sync(last).run_id is None
-        assert (world.folder / "lived.db").read_bytes() == before
+        assert (world.folder / "lived.db").read_bytes() == written
 
 
 QUICK = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
