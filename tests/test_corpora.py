@@ -70,6 +70,7 @@ def test_walking_the_commits_ends_as_one_sync_of_the_last(
     daemon.once(repository, *arguments, database="fresh.db")
     assert daemon.dump_bytes("walked.db") == daemon.dump_bytes("fresh.db")
     assert daemon.query("SELECT COUNT(*) FROM sync_runs", "walked.db") == [(len(history),)]
+    assert daemon.run("verify", "--source", repository, "--database", "walked.db", *arguments).out == "no difference\n"
 
 
 def test_metaverse_axioms_are_read_whole_but_for_six(tmp_path: Path, daemon: Daemon) -> None:
