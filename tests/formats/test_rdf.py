@@ -233,3 +233,13 @@ def test_the_facets_of_a_data_range_are_no_statements_of_their_own() -> None:
 @pytest.mark.parametrize("text", [TRIPLES, f"<http://bikes.test/Bike> a <{OWL}Class> ."], ids=["triples", "turtle"])
 def test_triples_that_begin_with_an_iri_are_no_xml(suffix: str, text: str) -> None:
     assert "Declaration" in {fact[0] for fact in facts(read(text, suffix))}
+
+
+def test_the_line_of_a_bad_manchester_frame_is_right_behind_text_beyond_ascii() -> None:
+    comment = "# " + "ü" * 60
+    text = (
+        f"Prefix: : <https://t.example/>\n{comment}\n\nOntology: <urn:o>\nClass: :A\n    SubClassOf: ((\n" + "\n" * 80
+    )
+    with pytest.raises(PageError) as raised:
+        read_page(b"x.omn", text.encode(), Reading())
+    assert raised.value.line == 6

@@ -40,7 +40,6 @@ XML_ROOT = re.compile(
     r"\s*(?:<\?.*?\?>\s*|<!--.*?-->\s*)*<(?P<name>[\w.-]+(?::[\w.-]+)?)(?P<attributes>(?:\s[^>]*)?)/?>", re.DOTALL
 )
 XML_TAG = re.compile(r"<(?P<mark>[/!?]?)[^<>]*?(?P<empty>/?)>")
-FUNCTIONAL = re.compile(r"(?:\s++|#[^\n]*+)*+(?:Prefix|Ontology)\s*\(")
 MANCHESTER = re.compile(r"(?:\s++|#[^\n]*+)*+(?:Prefix|Ontology):\s")
 MANCHESTER_DEPTH = re.compile(r"(?P<open>\()|(?P<close>\))|\b(?P<inner>not|some|only|min|max|exactly)\b|(?P<end>,|:\s)")
 
@@ -65,7 +64,7 @@ def read(data: bytes, suffix: str, reading: Reading) -> PageBuilder | None:
         try:
             page.add_stated(components(text, "omn" if syntax == "omn" else "owx"))
         except OwlSyntaxError as error:
-            line = None if error.offset is None else line_of(text, error.offset)
+            line = None if error.offset is None else text.encode()[: error.offset].count(b"\n") + 1
             raise PageError(f"bad OWL ({syntax}): {error.reason}", line) from None
     else:
         page.add_stated(rdf_graph.stated(_triples(text, syntax, reading.limits), page))
@@ -83,7 +82,7 @@ def _sniffed(text: str) -> str | None:
         if local == "RDF" and RDF in root["attributes"]:
             return "xml"
         return "owx" if local == "Ontology" and OWL in root["attributes"] else None
-    if FUNCTIONAL.match(text):
+    if functional.HEADER.match(text):
         return "ofn"
     if MANCHESTER.match(text):
         return "omn"

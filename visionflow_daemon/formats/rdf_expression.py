@@ -245,25 +245,21 @@ class Expressions:
             raise PageError(f"expressions of more than {10 * self.limits.statements} parts in one file")
 
     def _find_kinds(self) -> None:
-        declared: dict[str, set[str]] = defaultdict(set)
         for node, said in self.said.items():
+            found = set()
             for kind in map(str, said.get(RDF + "type", ())):
-                if kind == RDFS + "Datatype" or kind == OWL + "DataRange":
+                if kind in {RDFS + "Datatype", OWL + "DataRange"}:
                     self.datatypes.add(node)
                 elif kind in PROPERTY_KINDS:
-                    declared[str(node)].add(PROPERTY_KINDS[kind])
+                    found.add(PROPERTY_KINDS[kind])
                 elif kind in OBJECT_CHARACTERISTICS:
-                    declared[str(node)].add("Object")
-                elif kind == RDF + "Property":
-                    declared[str(node)].add("?")
-        for name, kinds in declared.items():
-            sure = kinds - {"?"}
-            self.property_kinds[name] = max(sure) if sure else "?"
-        for name, kind in self.property_kinds.items():
-            if kind == "?":
-                ranges = [each for node in self.said if str(node) == name for each in self.values(node, RDFS + "range")]
-                is_data = any(self.is_data_range(each) for each in ranges)
-                self.property_kinds[name] = "Data" if is_data else "Object"
+                    found.add("Object")
+            if found:
+                self.property_kinds[str(node)] = max(found)
+        for node, said in self.said.items():  # a plain property is what its range tells, once all datatypes are known
+            if str(node) not in self.property_kinds and RDF + "Property" in map(str, said.get(RDF + "type", ())):
+                is_data = any(self.is_data_range(each) for each in said.get(RDFS + "range", ()))
+                self.property_kinds[str(node)] = "Data" if is_data else "Object"
 
 
 def _joined(keyword: str, operands: list[Tree]) -> Tree:

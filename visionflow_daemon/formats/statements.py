@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from visionflow_daemon.formats.expression import RESTRICTIONS
+
 AXIOM_KEYWORDS = frozenset(
     [
         "Declaration",
@@ -54,36 +56,24 @@ DOCUMENT_KEYWORDS = frozenset({"Prefix", "Ontology", "Import", "Annotation"})
 
 EXPRESSION_KEYWORDS = frozenset(
     [
-        "Class",
-        "Datatype",
-        "ObjectProperty",
-        "DataProperty",
+        *RESTRICTIONS,
         "AnnotationProperty",
-        "NamedIndividual",
-        "ObjectInverseOf",
-        "ObjectPropertyChain",
-        "ObjectIntersectionOf",
-        "ObjectUnionOf",
-        "ObjectComplementOf",
-        "ObjectOneOf",
-        "ObjectSomeValuesFrom",
-        "ObjectAllValuesFrom",
-        "ObjectHasValue",
-        "ObjectHasSelf",
-        "ObjectMinCardinality",
-        "ObjectMaxCardinality",
-        "ObjectExactCardinality",
-        "DataIntersectionOf",
-        "DataUnionOf",
+        "Class",
         "DataComplementOf",
+        "DataIntersectionOf",
         "DataOneOf",
+        "DataProperty",
+        "DataUnionOf",
+        "Datatype",
         "DatatypeRestriction",
-        "DataSomeValuesFrom",
-        "DataAllValuesFrom",
-        "DataHasValue",
-        "DataMinCardinality",
-        "DataMaxCardinality",
-        "DataExactCardinality",
+        "NamedIndividual",
+        "ObjectComplementOf",
+        "ObjectIntersectionOf",
+        "ObjectInverseOf",
+        "ObjectOneOf",
+        "ObjectProperty",
+        "ObjectPropertyChain",
+        "ObjectUnionOf",
     ]
 )
 
