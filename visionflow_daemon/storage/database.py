@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,13 @@ EACH_OF = "json_each(?)"
 """SQL for a table of the values, in its column `value`, of a list given as one parameter, made by `array`."""
 
 Row = tuple[Any, ...]
+
+Observe = Callable[[float, float], None]
+"""Is told of each write that came through: seconds waited for the lock, and seconds from then to the commit's end."""
+
+
+def _nobody(_waited: float, _held: float) -> None:
+    """Nobody watches the writes."""
 
 
 def array(values: Iterable[str | int]) -> bytes | str:
@@ -52,6 +60,7 @@ class Database:
         target = f"file:{_quoted(path)}?mode=ro" if read_only else str(path)
         self.peewee = peewee.SqliteDatabase(target, pragmas=pragmas, timeout=BUSY_TIMEOUT, uri=read_only)
         self._writing = threading.Lock()
+        self.observe: Observe = _nobody
 
     def run(self, sql: str, parameters: Sequence[Any] = ()) -> Any:  # noqa: ANN401 - a DB-API cursor has no type
         """Execute one statement and give its cursor."""
@@ -81,8 +90,12 @@ class Database:
 
         Threads queue at a lock of this process first: SQLite's own lock makes waiters sleep and starve (ADR 0003).
         """
-        with self._writing, self.peewee.atomic("IMMEDIATE"):
-            yield
+        asked = time.perf_counter()
+        with self._writing:
+            with self.peewee.atomic("IMMEDIATE"):
+                began = time.perf_counter()
+                yield
+            self.observe(began - asked, time.perf_counter() - began)
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
