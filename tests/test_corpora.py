@@ -77,16 +77,16 @@ def test_metaverse_axioms_are_read_whole_but_for_six(tmp_path: Path, daemon: Dae
     repository = corpus("metaverse", tmp_path)
     daemon.once(repository, *METAVERSE)
     warned = "SELECT f.file_id FROM page_warnings w JOIN source_files f USING (ontology_id, file_id)"
-    blocks = "SELECT file_id FROM pages WHERE format = 'ontology-block'"
+    blocks = "SELECT file_id FROM source_files WHERE format = 'ontology-block'"
     assert daemon.query(f"SELECT COUNT(*) FROM ({blocks})") == [(159,)]
     whole = f"file_id IN ({blocks}) AND file_id NOT IN ({warned}) AND is_stated = 1"
     assert daemon.query(f"SELECT COUNT(*), COUNT(DISTINCT file_id) FROM owl_axioms WHERE {whole}") == [(2_191, 153)]
     bad = daemon.query(
-        "SELECT COUNT(*), COUNT(DISTINCT w.file_id) FROM page_warnings w JOIN pages p USING (ontology_id, file_id)"
+        "SELECT COUNT(*), COUNT(DISTINCT w.file_id) FROM page_warnings w JOIN source_files p USING (ontology_id, file_id)"
         " WHERE p.format = 'ontology-block'"
     )
     assert bad == [(6, 6)]
-    assert daemon.query("SELECT COUNT(*) FROM pages WHERE format = 'owl-text'") == [(3,)]
+    assert daemon.query("SELECT COUNT(*) FROM source_files WHERE format = 'owl-text'") == [(3,)]
 
 
 def test_a_walk_by_clones_at_other_places_is_one_source(tmp_path: Path, daemon: Daemon) -> None:

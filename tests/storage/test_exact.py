@@ -117,12 +117,15 @@ def test_saving_the_same_page_again_keeps_every_row(tmp_path: Path) -> None:
     page = Page(
         "test",
         classes=(ClassFact("urn:c:a", "A"),),
-        axioms=(Axiom("SubClassOf", "urn:c:a", "urn:c:b", is_parent=True),),
+        axioms=(
+            Axiom("SubClassOf", "urn:c:a", "urn:c:b", is_parent=True),
+            Axiom("ObjectPropertyAssertion", "urn:c:a", "urn:c:b", "urn:p:1", "ObjectProperty"),
+        ),
         links=(Link("SubClassOf", "urn:c:a", "b", "urn:c:b"),),
     )
     writer.save(Content(b"A.md", "1" * 40, "d"), page)
     database.run("CREATE TABLE written (what TEXT)")
-    for table in ("owl_axioms", "owl_class_hierarchy", "class_facts", "links", "pages"):
+    for table in ("owl_axioms", "owl_class_hierarchy", "class_facts", "links", "property_uses"):
         for event in ("INSERT", "UPDATE", "DELETE"):
             database.run(
                 f"CREATE TRIGGER t_{table}_{event} AFTER {event} ON {table}"

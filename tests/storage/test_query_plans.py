@@ -11,7 +11,7 @@ from visionflow_daemon.storage import derive, facts, files, links, reload, write
 from visionflow_daemon.storage.facts import FactTable
 from visionflow_daemon.storage.migrate import open_migrated
 
-READS_ALL = {"KNOWN", "DESCRIBED_TWICE", "NEXT_ID"}
+READS_ALL = {"KNOWN", "DESCRIBED_TWICE", "NEXT_ID", "DROP_USES"}
 """Statements that read a whole ontology, once a pass; and one that SQLite answers from the end of an index."""
 
 

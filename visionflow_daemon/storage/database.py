@@ -37,7 +37,7 @@ def _nobody(_waited: float, _held: float) -> None:
     """Nobody watches the writes."""
 
 
-def array(values: Iterable[str | int]) -> bytes | str:
+def array(values: Iterable[str | int | list[Any]]) -> bytes | str:
     """Make the one parameter that ANY_OF takes."""
     return orjson.dumps(list(values)).decode()
 

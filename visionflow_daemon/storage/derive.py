@@ -6,13 +6,14 @@ wins over one that only declares it, then the smaller path, compared as bytes (A
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from visionflow_daemon.storage.database import EACH_OF, Database, Row, array
 from visionflow_daemon.storage.facts import Touched
 
 CLASS_WINNER = (
-    "SELECT c.label, c.comment, f.blob_saved, COALESCE(p.is_public, 0), c.properties, c.file_id FROM class_facts c"
+    "SELECT c.label, c.comment, f.blob_saved, COALESCE(f.is_public, 0), c.properties, c.file_id FROM class_facts c"
     " JOIN source_files f ON f.ontology_id = c.ontology_id AND f.file_id = c.file_id"
-    " LEFT JOIN pages p ON p.ontology_id = c.ontology_id AND p.file_id = c.file_id"
     " WHERE c.ontology_id = ? AND c.class_iri = ? ORDER BY c.is_bare, c.path LIMIT 1"
 )
 SAVE_CLASS = (
@@ -41,16 +42,14 @@ DROP_CLASS = (
 ADD_PARENT = (
     "INSERT INTO owl_class_hierarchy (ontology_id, class_iri, parent_iri) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 )
-STILL_PARENT = (
-    "SELECT 1 FROM owl_axioms WHERE ontology_id = ? AND subject = ? AND object = ? AND is_parent = 1"
-    " AND file_id IS NOT NULL LIMIT 1"
+STATED_PARENTS = (
+    "SELECT object FROM owl_axioms WHERE ontology_id = ? AND subject = ? AND is_parent = 1 AND file_id IS NOT NULL"
 )
 DROP_PARENT = "DELETE FROM owl_class_hierarchy WHERE ontology_id = ? AND class_iri = ? AND parent_iri = ?"
 
 PROPERTIES = (
     "SELECT each.value, d.property_type, d.label, d.comment, d.domain, d.range, d.characteristics, d.file_id,"
-    " (SELECT MIN(a.property_type) FROM owl_axioms a"
-    "  WHERE a.ontology_id = ? AND a.property_iri = each.value AND a.file_id IS NOT NULL),"
+    " (SELECT MIN(u.property_type) FROM property_uses u WHERE u.ontology_id = ? AND u.property_iri = each.value),"
     " h.property_type, h.label, h.comment, h.domain, h.range, h.characteristics, h.file_id, h.is_declared"
     f" FROM {EACH_OF} each"
     " LEFT JOIN property_facts d ON d.ontology_id = ? AND d.property_iri = each.value AND d.file_id ="
@@ -65,6 +64,20 @@ SAVE_PROPERTY = (
     " label = excluded.label, comment = excluded.comment, domain = excluded.domain, range = excluded.range,"
     " characteristics = excluded.characteristics, file_id = excluded.file_id, is_declared = excluded.is_declared,"
     " updated_at = excluded.updated_at"
+)
+COUNT_USES = (
+    "INSERT INTO property_uses (ontology_id, property_iri, property_type, axioms)"
+    f" SELECT ?, each.value->>0, each.value->>1, each.value->>2 FROM {EACH_OF} each WHERE TRUE"
+    " ON CONFLICT (ontology_id, property_iri, property_type) DO UPDATE SET axioms = axioms + excluded.axioms"
+    " RETURNING property_iri, property_type, axioms"
+)
+DROP_USE = "DELETE FROM property_uses WHERE ontology_id = ? AND property_iri = ? AND property_type = ?"
+DROP_USES = "DELETE FROM property_uses WHERE ontology_id = ?"
+COUNT_ALL_USES = (
+    "INSERT INTO property_uses (ontology_id, property_iri, property_type, axioms)"
+    " SELECT ontology_id, property_iri, property_type, COUNT(*) FROM owl_axioms WHERE ontology_id = ?"
+    " AND file_id IS NOT NULL AND property_iri IS NOT NULL AND property_type IS NOT NULL"
+    " GROUP BY ontology_id, property_iri, property_type"
 )
 DROP_PROPERTY = "DELETE FROM owl_properties WHERE ontology_id = ? AND property_iri = ?"
 
@@ -81,12 +94,17 @@ def derive(database: Database, ontology_id: str, touched: Touched, now: str) -> 
     still_named = sorted(undeclared & {iri for pair in touched.parents_came for iri in pair})
     database.run_many(NAME_CLASS, [(ontology_id, iri, now, now, now) for iri in still_named])
     database.run_many(ADD_PARENT, [(ontology_id, *pair) for pair in sorted(touched.parents_came)])
-    for pair in sorted(touched.parents_gone - touched.parents_came):
-        if not database.row(STILL_PARENT, (ontology_id, *pair)):
-            database.run(DROP_PARENT, (ontology_id, *pair))
+    _drop_parents(database, ontology_id, touched.parents_gone - touched.parents_came)
     unnamed = undeclared | ({iri for pair in touched.parents_gone for iri in pair})
     database.run_many(DROP_CLASS, [(ontology_id, iri) for iri in sorted(unnamed)])
+    touched.properties |= _count_uses(database, ontology_id, touched.uses)
     _properties(database, ontology_id, touched, now)
+
+
+def recount(database: Database, ontology_id: str) -> None:
+    """Count the uses of all properties anew, for a database that another hand has changed."""
+    database.run(DROP_USES, (ontology_id,))
+    database.run(COUNT_ALL_USES, (ontology_id,))
 
 
 def _declared_classes(database: Database, ontology_id: str, touched: Touched, now: str) -> set[str]:
@@ -100,6 +118,31 @@ def _declared_classes(database: Database, ontology_id: str, touched: Touched, no
         else:
             database.run(SAVE_CLASS, (ontology_id, iri, *winner, now, now, now))
     return undeclared
+
+
+def _drop_parents(database: Database, ontology_id: str, gone: set[tuple[str, str]]) -> None:
+    """Take out the hierarchy rows that no axiom of any file states any more."""
+    parents: dict[str, set[str]] = {}
+    for subject, parent in sorted(gone):
+        parents.setdefault(subject, set()).add(parent)
+    for subject, dropped in parents.items():
+        stated = {parent for (parent,) in database.rows(STATED_PARENTS, (ontology_id, subject))}
+        database.run_many(DROP_PARENT, [(ontology_id, subject, parent) for parent in sorted(dropped - stated)])
+
+
+def _count_uses(database: Database, ontology_id: str, uses: Mapping[tuple[str, str], int]) -> set[str]:
+    """Count the axioms that came and went; give the properties that were not used so before, or are no longer."""
+    changes = {use: by for use, by in sorted(uses.items()) if by}
+    if not changes:
+        return set()
+    changed = set()
+    given = array([*use, by] for use, by in changes.items())
+    for property_iri, property_type, axioms in database.rows(COUNT_USES, (ontology_id, given)):
+        if axioms <= 0:
+            database.run(DROP_USE, (ontology_id, property_iri, property_type))
+        if axioms <= max(0, changes[property_iri, property_type]):
+            changed.add(property_iri)
+    return changed
 
 
 def _properties(database: Database, ontology_id: str, touched: Touched, now: str) -> None:

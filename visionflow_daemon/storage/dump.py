@@ -39,7 +39,8 @@ class Section:
 SECTIONS = (
     Section(
         "file",
-        f"SELECT f.path, f.blob_saved, t.format, t.is_public, t.outbound_links FROM pages t {OF_FILE} ORDER BY 1",
+        "SELECT f.path, f.blob_saved, f.format, f.is_public, f.outbound_links FROM source_files f"
+        " WHERE f.ontology_id = ? AND f.format IS NOT NULL ORDER BY 1",
         1,
     ),
     Section(
@@ -86,6 +87,11 @@ SECTIONS = (
     Section(
         "class_parent",
         "SELECT class_iri, parent_iri FROM owl_class_hierarchy WHERE ontology_id = ? ORDER BY 1, 2",
+        2,
+    ),
+    Section(
+        "property_use",
+        "SELECT property_iri, property_type, axioms FROM property_uses WHERE ontology_id = ? ORDER BY 1, 2",
         2,
     ),
     Section(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -63,7 +64,6 @@ class FactTable:
         return gone, came
 
 
-PAGES = FactTable("pages", (), ("format", "is_public", "outbound_links"))
 PAGE_NAMES = FactTable("page_names", ("name_key",), ("name_rank", "path", "class_iri"))
 PAGE_WARNINGS = FactTable("page_warnings", ("ordinal",), ("line", "message"))
 CLASS_FACTS = FactTable("class_facts", ("class_iri",), ("is_bare", "path", "label", "comment", "properties"))
@@ -87,20 +87,31 @@ class Touched:
     parents_gone: set[tuple[str, str]] = field(default_factory=set)
     parents_came: set[tuple[str, str]] = field(default_factory=set)
     properties: set[str] = field(default_factory=set)
+    uses: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By how much the number of axioms changed that use a property as one of a type."""
 
-    def axiom(self, subject: str, target: str, property_iri: str | None, *, is_parent: bool, came: bool) -> None:
-        """Note an axiom that came or went."""
+    def axiom_came(self, key: AxiomKey, values: Row) -> None:
+        """Note an axiom that came."""
+        self._axiom(key, values, self.parents_came, 1)
+
+    def axiom_went(self, key: AxiomKey, values: Row) -> None:
+        """Note an axiom that went."""
+        self._axiom(key, values, self.parents_gone, -1)
+
+    def _axiom(self, key: AxiomKey, values: Row, parents: set[tuple[str, str]], by: int) -> None:
+        _, subject, property_iri, target, _ = key
+        property_type, _, is_parent = values
         if is_parent:
-            (self.parents_came if came else self.parents_gone).add((subject, target))
-        if property_iri is not None:
-            self.properties.add(property_iri)
+            parents.add((subject, target))
+        if property_iri is not None and property_type is not None:
+            self.uses[property_iri, property_type] += by
 
 
-def page_rows(page: Page | None) -> dict[Row, Row]:
-    """Make the row of a page as such; None is a file that is gone."""
+def page_values(page: Page | None) -> Row:
+    """Give what a file's record says of its page: format, public or not, outbound links."""
     if page is None:
-        return {}
-    return {(): (page.format, int(page.is_public), orjson.dumps(page.outbound_links).decode())}
+        return (None, None, None)
+    return (page.format, int(page.is_public), orjson.dumps(page.outbound_links).decode())
 
 
 def name_rows(page: Page | None, path: bytes) -> dict[Row, Row]:
@@ -213,9 +224,9 @@ def replace_axioms(database: Database, file: File, rows: Mapping[AxiomKey, Row],
     )
     database.run_many(UPDATE_AXIOM, [(*rows[key], file.ontology_id, number) for key, number, _ in kept])
     for key in gone:
-        touched.axiom(key[1], key[3], key[2], is_parent=bool(held[key][1][2]), came=False)
+        touched.axiom_went(key, held[key][1])
     for key in came:
-        touched.axiom(key[1], key[3], key[2], is_parent=bool(rows[key][2]), came=True)
+        touched.axiom_came(key, rows[key])
     for key, _, values in kept:
-        touched.axiom(key[1], key[3], key[2], is_parent=bool(values[2]), came=False)
-        touched.axiom(key[1], key[3], key[2], is_parent=bool(rows[key][2]), came=True)
+        touched.axiom_went(key, values)
+        touched.axiom_came(key, rows[key])

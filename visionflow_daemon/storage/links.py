@@ -90,26 +90,27 @@ def _drop_axiom(database: Database, ontology_id: str, row: Row, touched: Touched
     file_id, _, axiom_type, subject, property_iri, annotations, _, target = row
     if target is None:
         return
-    key = (axiom_type, subject, property_iri or "", annotations, target)
-    if database.row(STILL_LINKED, (ontology_id, file_id, *key)):
+    named = (axiom_type, subject, property_iri or "", annotations, target)
+    if database.row(STILL_LINKED, (ontology_id, file_id, *named)):
         return
-    found = database.row(FIND_AXIOM, (ontology_id, *_ids(file_id), *key))
+    found = database.row(FIND_AXIOM, (ontology_id, *_ids(file_id), *named))
     if found is not None and not found[1]:
         database.run(DELETE_AXIOM, (ontology_id, found[0]))
-        touched.axiom(subject, target, property_iri, is_parent=axiom_type == "SubClassOf", came=False)
+        touched.axiom_went((axiom_type, subject, property_iri, target, annotations), linked_values(axiom_type))
 
 
 def _add_axiom(database: Database, ontology_id: str, row: Row, target: str, touched: Touched, now: str) -> None:
     file_id, _, axiom_type, subject, property_iri, annotations, _, _ = row
     first, last = _ids(file_id)
-    key = (axiom_type, subject, property_iri or "", annotations, target)
-    if database.row(FIND_AXIOM, (ontology_id, first, last, *key)):
+    if database.row(
+        FIND_AXIOM, (ontology_id, first, last, axiom_type, subject, property_iri or "", annotations, target)
+    ):
         return
     (number,) = database.row(LAST_AXIOM, (first, ontology_id, first, last)) or (first,)
     values = linked_values(axiom_type)
     axiom = (axiom_type, subject, property_iri, target, annotations)
     database.run(INSERT_AXIOM, (ontology_id, number + 1, file_id, *axiom, *values, now))
-    touched.axiom(subject, target, property_iri, is_parent=bool(values[2]), came=True)
+    touched.axiom_came(axiom, values)
 
 
 def _ids(file_id: int) -> tuple[int, int]:

@@ -8,7 +8,10 @@ from visionflow_daemon.model import Axiom, ClassFact, Link, NameRank, Page, Page
 from visionflow_daemon.storage.database import Database
 
 OF_FILE = "WHERE ontology_id = ? AND file_id = (SELECT file_id FROM source_files WHERE ontology_id = ? AND path = ?)"
-PAGE = f"SELECT format, is_public, outbound_links FROM pages {OF_FILE}"
+PAGE = (
+    "SELECT format, is_public, outbound_links FROM source_files"
+    " WHERE ontology_id = ? AND path = ? AND format IS NOT NULL"
+)
 CLASSES = (
     f"SELECT class_iri, label, comment, properties FROM class_facts {OF_FILE}"
     " ORDER BY class_iri <> COALESCE((SELECT MIN(n.class_iri) FROM page_names n"
@@ -32,7 +35,7 @@ WARNINGS = f"SELECT message, line FROM page_warnings {OF_FILE} ORDER BY ordinal"
 def page_of(database: Database, ontology_id: str, path: bytes) -> Page | None:
     """Give the page that a file's facts make; None where the database holds none of it."""
     owner = (ontology_id, ontology_id, path)
-    page = database.row(PAGE, owner)
+    page = database.row(PAGE, (ontology_id, path))
     if page is None:
         return None
     return Page(

@@ -14,10 +14,13 @@ FIND = "SELECT file_id FROM source_files WHERE ontology_id = ? AND path = ?"
 NEXT_ID = "SELECT COALESCE(MAX(file_id), 0) + 1 FROM source_files WHERE ontology_id = ?"
 SAVE = (
     "INSERT INTO source_files (ontology_id, file_id, path, display_path, status, blob_seen, digest_seen, blob_saved,"
-    " digest_saved, reason, saved_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " digest_saved, reason, saved_at, format, is_public, outbound_links)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (ontology_id, file_id) DO UPDATE SET status = excluded.status, blob_seen = excluded.blob_seen,"
     " digest_seen = excluded.digest_seen, blob_saved = excluded.blob_saved, digest_saved = excluded.digest_saved,"
-    " reason = excluded.reason, saved_at = excluded.saved_at, failure_class = NULL, line = NULL, attempts = 0,"
+    " reason = excluded.reason, saved_at = excluded.saved_at, format = excluded.format,"
+    " is_public = excluded.is_public, outbound_links = excluded.outbound_links, failure_class = NULL, line = NULL,"
+    " attempts = 0,"
     " first_failed_at = NULL, last_failed_at = NULL, next_attempt_at = NULL"
 )
 FAIL = (
@@ -32,6 +35,7 @@ FAIL = (
     " last_failed_at = excluded.last_failed_at, next_attempt_at = excluded.next_attempt_at"
 )
 REREAD = "UPDATE source_files SET digest_saved = ? WHERE ontology_id = ? AND file_id = ?"
+SET_PAGE = "UPDATE source_files SET format = ?, is_public = ?, outbound_links = ? WHERE ontology_id = ? AND file_id = ?"
 DROP_STRAY_AXIOMS = "DELETE FROM owl_axioms WHERE ontology_id = ? AND file_id = ? AND id NOT BETWEEN ? AND ?"
 DROP = "DELETE FROM source_files WHERE ontology_id = ? AND file_id = ?"
 
@@ -71,7 +75,8 @@ class Writer:
         with self.database.transaction():
             file = self._file(content.path)
             values = (status, content.blob, content.digest, content.blob, content.digest, page.skip_reason, now)
-            self.database.run(SAVE, (self.ontology_id, file.file_id, content.path, display_path(content.path), *values))
+            name = (content.path, display_path(content.path))
+            self.database.run(SAVE, (self.ontology_id, file.file_id, *name, *values, *facts.page_values(page)))
             self._replace(file, page, now)
 
     def mend(self, path: bytes, page: Page | None) -> None:
@@ -80,6 +85,7 @@ class Writer:
             file = self._file(path)
             if not file.is_new:
                 self.database.run(DROP_STRAY_AXIOMS, (self.ontology_id, file.file_id, *file.axiom_ids))
+                self._set_page(file, page)
                 self._replace(file, page, self._clock())
 
     def fail(self, content: Content, failure: Failure, kept: Page | None = None) -> None:
@@ -110,6 +116,7 @@ class Writer:
             )
             if kept is not None:
                 self.database.run(REREAD, (content.digest, self.ontology_id, file.file_id))
+                self._set_page(file, kept)
                 self._replace(file, kept, now)
 
     def delete(self, path: bytes) -> bool:
@@ -128,12 +135,14 @@ class Writer:
         (file_id,) = self.database.row(NEXT_ID, (self.ontology_id,)) or (1,)
         return File(self.ontology_id, file_id, path, is_new=True)
 
+    def _set_page(self, file: File, page: Page | None) -> None:
+        self.database.run(SET_PAGE, (*facts.page_values(page), self.ontology_id, file.file_id))
+
     def _replace(self, file: File, page: Page | None, now: str) -> None:
         """Replace the facts, let links follow the names that changed, derive what was touched."""
         database, ontology_id, touched = self.database, self.ontology_id, Touched()
         linked = links.linked_names(database, ontology_id, file.file_id, page, is_new=file.is_new)
         before = links.winners(database, ontology_id, linked)
-        facts.PAGES.replace(database, file, facts.page_rows(page))
         facts.PAGE_WARNINGS.replace(database, file, facts.warning_rows(page))
         facts.PAGE_NAMES.replace(database, file, facts.name_rows(page, file.path))
         class_rows = facts.class_rows(page, file.path)

@@ -179,10 +179,12 @@ def _mend(job: Job, services: Services, repository_path: Path, found: Iterable[D
             paths.add(difference.path)
         elif difference.kind == "class":
             touched.classes.add(key[0])
-        elif difference.kind == "property":
+        elif difference.kind in {"property", "property_use"}:
             touched.properties.add(key[0])
         else:
             (touched.parents_gone if difference.expected is None else touched.parents_came).add((key[0], key[1]))
+    with services.database.transaction():
+        derive.recount(services.database, job.ontology_id)
     repository = open_repository(repository_path)
     try:
         for path in sorted(paths):
@@ -191,6 +193,7 @@ def _mend(job: Job, services: Services, repository_path: Path, found: Iterable[D
     finally:
         repository.free()
     with services.database.transaction():
+        derive.recount(services.database, job.ontology_id)
         derive.derive(services.database, job.ontology_id, touched, timestamp(services.now()))
 
 
