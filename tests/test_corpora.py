@@ -82,8 +82,8 @@ def test_metaverse_axioms_are_read_whole_but_for_six(tmp_path: Path, daemon: Dae
     whole = f"file_id IN ({blocks}) AND file_id NOT IN ({warned}) AND is_stated = 1"
     assert daemon.query(f"SELECT COUNT(*), COUNT(DISTINCT file_id) FROM owl_axioms WHERE {whole}") == [(2_191, 153)]
     bad = daemon.query(
-        "SELECT COUNT(*), COUNT(DISTINCT w.file_id) FROM page_warnings w JOIN source_files p USING (ontology_id, file_id)"
-        " WHERE p.format = 'ontology-block'"
+        "SELECT COUNT(*), COUNT(DISTINCT w.file_id) FROM page_warnings w JOIN source_files f USING"
+        " (ontology_id, file_id) WHERE f.format = 'ontology-block'"
     )
     assert bad == [(6, 6)]
     assert daemon.query("SELECT COUNT(*) FROM source_files WHERE format = 'owl-text'") == [(3,)]
