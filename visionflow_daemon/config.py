@@ -8,10 +8,10 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import cattrs
-from cattrs.gen import make_dict_structure_fn
+if TYPE_CHECKING:
+    import cattrs
 
 from visionflow_daemon.environment import PREFIX, Given, override
 from visionflow_daemon.errors import ConfigError
@@ -104,7 +104,7 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Config:
             raise ConfigError(f"can't read the configuration {path}: {error}") from error
         base = path.resolve().parent
     override(data, environment, apart=frozenset({PASSWORD}))
-    config, problems = _structured(data)
+    config, problems = _structured(data) if data else (Config(), [])
     config = replace(config, base=base)
     try:
         check(config)
@@ -117,6 +117,8 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Config:
 
 def _structured(data: dict[str, Any]) -> tuple[Config, list[str]]:
     """Turn data into a configuration, and give the mistakes of kind; the keys that hold them keep their defaults."""
+    import cattrs  # noqa: PLC0415 - a pass without a file starts without it
+
     converter = _converter()
     wrong = [name for name in ("reading", "sync", "network", "log") if not isinstance(data.get(name, {}), dict)]
     problems = [f"{name}: a section is due, not {data.pop(name)!r}" for name in wrong]
@@ -238,6 +240,9 @@ def _not_one_of(key: str, value: str, allowed: tuple[str, ...]) -> list[str]:
 
 def _converter() -> cattrs.Converter:
     """Make a converter that takes no value for another type's, and no key that it doesn't know."""
+    import cattrs  # noqa: PLC0415 - as above
+    from cattrs.gen import make_dict_structure_fn  # noqa: PLC0415
+
     converter = cattrs.Converter(detailed_validation=True, forbid_extra_keys=True)
     for kind in (str, int, bool):
         converter.register_structure_hook(kind, _exactly)
@@ -267,6 +272,8 @@ def _strings(value: Any, _: Any) -> tuple[str, ...]:  # noqa: ANN401 - a leaf of
 
 
 def _why(error: BaseException, _: type | None) -> str:
+    import cattrs  # noqa: PLC0415 - as above
+
     if isinstance(error, cattrs.ForbiddenExtraKeysError):
         return f"there is no such key: {', '.join(sorted(error.extra_fields))}"
     if isinstance(error, KeyError):

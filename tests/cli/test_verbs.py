@@ -8,6 +8,7 @@ import re
 import pytest
 
 from tests.support import PROJECT, Daemon, Repo, class_page, outline_page
+from visionflow_daemon.storage.migrate import migrations
 
 A, B = "urn:t:a", "urn:t:b"
 SKY = ("--config", str(PROJECT / "config.example.toml"))
@@ -155,13 +156,15 @@ def test_dumps_of_databases_made_in_different_ways_are_equal_and_tell_no_times_a
 
 def test_migrate_makes_the_schema_once(daemon: Daemon) -> None:
     path = daemon.folder / "kg.db"
+    versions = [each.version for each in migrations()]
+    applied = "".join(f"applied {each.version:04} {each.name}\n" for each in migrations())
     ran = daemon.run("migrate", "--database", "kg.db")
-    assert (ran.code, ran.out) == (0, f"applied 0001 initial\n{path} has schema version 1\n")
+    assert (ran.code, ran.out) == (0, f"{applied}{path} has schema version {versions[-1]}\n")
     before = path.read_bytes()
-    assert daemon.run("migrate", "--database", "kg.db").out == f"{path} has schema version 1\n"
-    assert daemon.run("migrate", "--database", "kg.db", "--json").json == {"applied": [], "version": 1}
+    assert daemon.run("migrate", "--database", "kg.db").out == f"{path} has schema version {versions[-1]}\n"
+    assert daemon.run("migrate", "--database", "kg.db", "--json").json == {"applied": [], "version": versions[-1]}
     assert path.read_bytes() == before
-    assert daemon.run("migrate", "--database", "x.db", "--json").json == {"applied": [1], "version": 1}
+    assert daemon.run("migrate", "--database", "x.db", "--json").json == {"applied": versions, "version": versions[-1]}
 
 
 def test_check_config_prints_what_is_in_force(daemon: Daemon) -> None:

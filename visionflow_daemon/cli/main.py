@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from visionflow_daemon import lean
 from visionflow_daemon.cli import tables
 from visionflow_daemon.cli.settings import Options, common, load, of_source
 from visionflow_daemon.cli.verbs import check_config, dump, failures, migrate, parse, status
@@ -59,6 +60,7 @@ def program(context: click.Context, /, *, once: bool, full: bool, replace_source
         return
     if not once:
         raise ConfigError("say what to do: --once runs one pass, --help lists the verbs")
+    lean.import_structlog()
     from visionflow_daemon import logs  # noqa: PLC0415 - verbs need none of this
     from visionflow_daemon.cli.once import run  # noqa: PLC0415 - verbs need none of this
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from visionflow_daemon import config as configuration
+from visionflow_daemon import lean
 from visionflow_daemon.cli import tables
 from visionflow_daemon.cli.settings import common, load, merged, of_source, open_existing
 from visionflow_daemon.errors import ConfigError, ExitCode
@@ -30,6 +31,7 @@ SHOWN = 1_000
 @click.pass_context
 def verify(context: click.Context, /, *, as_json: bool, is_repair: bool, **given: Any) -> None:  # noqa: ANN401
     """Compare every row with what the files of the synced commit say, read afresh. Leaves with 3 on a difference."""
+    lean.import_structlog()
     from visionflow_daemon import logs  # noqa: PLC0415 - as all below: verbs start lean
     from visionflow_daemon.cli.bar import Bar  # noqa: PLC0415
     from visionflow_daemon.cli.jobs import job_of  # noqa: PLC0415
