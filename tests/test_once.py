@@ -312,7 +312,7 @@ def test_the_example_configuration_syncs_the_sample_ontology(daemon: Daemon) -> 
     database = daemon.folder / "sample.db"
     ran = daemon.run("--once", "--config", PROJECT / "config.example.toml", "--database", database)
     assert ran.code == 0, ran.out + ran.err
-    formats = {name for (name,) in daemon.query("SELECT DISTINCT format FROM pages", "sample.db")}
+    formats = {name for (name,) in daemon.query("SELECT DISTINCT format FROM source_files", "sample.db")}
     assert {"jsonld-page", "ontology-block", "iri-first", "owl-text", "plain", "note"} <= formats
     assert any(name.startswith("rdf") for name in formats)
 
