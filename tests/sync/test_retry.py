@@ -10,7 +10,7 @@ import peewee
 import pytest
 
 from visionflow_daemon.errors import ConfigError, DatabaseError, LockedError, PageError, SystemicError, TransientError
-from visionflow_daemon.sync.retry import FailureClass, as_database_error, judge
+from visionflow_daemon.sync.retry import FailureClass, judge
 
 Execute = Callable[[str], object]
 Opened = Callable[[str], Execute]
@@ -143,12 +143,6 @@ def test_an_error_without_words_is_our_own_fault_and_costs_one_page() -> None:
     verdict = judge(ZeroDivisionError("division by zero"))
     assert (verdict.failure_class, verdict.is_ours) == (FailureClass.PAGE, True)
     assert verdict.reason == "internal error: ZeroDivisionError: division by zero"
-
-
-def test_what_ended_a_pass_carries_the_databases_exit_code() -> None:
-    error = DatabaseError("x")
-    assert as_database_error(error) is error
-    assert (as_database_error(OSError("gone")).exit_code, str(as_database_error(PageError("p")))) == (6, "p")
 
 
 def connect_alone(url: str) -> None:

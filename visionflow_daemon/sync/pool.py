@@ -6,7 +6,7 @@ import contextvars
 import queue
 import threading
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Generic, TypeVar
 
 Task = TypeVar("Task")
@@ -17,20 +17,71 @@ MakeHandler = Callable[[], AbstractContextManager[Callable[[Task], None]]]
 """Opens what one worker needs for itself (a connection, a repository), and gives its handler."""
 
 
+class Turn:
+    """Held by the one worker that works, until it has to wait; the others stand by.
+
+    Where every step needs the interpreter lock, and SQLite's write lock, threads that work at once only hand these to
+    each other, and drop each other's page caches (ADR 0010).
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._is_held = False
+        self._back = 0
+        """How many workers are back from a wait; they go before those that stand by."""
+
+    def __enter__(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._is_held and not self._back)
+            self._is_held = True
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._is_held = False
+            self._changed.notify_all()
+
+    def give_way(self) -> None:
+        """Let those go on that are back from a wait; for who holds the turn, between two tasks."""
+        if self._back:
+            self.__exit__()
+            self.__enter__()
+
+    def left_for(self, wait: Callable[[float], None]) -> Callable[[float], None]:
+        """Make a wait that leaves the turn to others meanwhile; for who holds the turn."""
+
+        def waiting(seconds: float) -> None:
+            self.__exit__()
+            try:
+                wait(seconds)
+            finally:
+                with self._changed:
+                    self._back += 1
+                    self._changed.wait_for(lambda: not self._is_held)
+                    self._back -= 1
+                    self._is_held = True
+
+        return waiting
+
+
 class _End:
     """Put into the queue once for each worker when no more tasks come."""
 
 
 class Pool(Generic[Task]):
-    """Runs one handler over many tasks in several threads.
+    """Runs one handler over many tasks in several threads; with a turn, they work one at a time.
 
     A handler deals with its task's failures itself. What it raises all the same ends the pool: the tasks in hand are
     finished, the rest is dropped, and `run` raises it.
     """
 
-    def __init__(self, workers: int, queue_size: int, make_handler: MakeHandler[Task]) -> None:
+    def __init__(
+        self, workers: int, queue_size: int, make_handler: MakeHandler[Task], turn: Turn | None = None
+    ) -> None:
         self._queue: queue.Queue[Task | _End] = queue.Queue(queue_size)
+        self._refill_at = queue_size // 2
+        self._has_room = threading.Event()
         self._make_handler = make_handler
+        self._turn = turn
         self._dropping = threading.Event()
         self._failures: list[BaseException] = []
         self._threads = [
@@ -71,21 +122,38 @@ class Pool(Generic[Task]):
             if stop is not None and (stop.is_set() or self._dropping.is_set()):
                 self._dropping.set()
                 return False
-            try:
-                self._queue.put(task, timeout=TICK)
-            except queue.Full:
-                tick()
-            else:
-                tick()
+            if self._put_now(task):
                 return True
+            # Woken for each task that goes, the feeder would take the interpreter from the workers as often. The
+            # flag is taken down before the last look: who made room after it raises it again.
+            self._has_room.clear()
+            if self._put_now(task):
+                return True
+            self._has_room.wait(TICK)
+            tick()
         return False
+
+    def _put_now(self, task: Task | _End) -> bool:
+        try:
+            self._queue.put_nowait(task)
+        except queue.Full:
+            return False
+        return True
+
+    def _take(self) -> Task | _End:
+        task = self._queue.get()
+        if self._queue.qsize() <= self._refill_at and not self._has_room.is_set():
+            self._has_room.set()
+        return task
 
     def _work(self) -> None:
         try:
-            with self._make_handler() as handle:
-                while not isinstance(task := self._queue.get(), _End):
+            with self._turn or nullcontext(), self._make_handler() as handle:
+                while not isinstance(task := self._take(), _End):
                     if not self._dropping.is_set():
                         handle(task)
+                    if self._turn is not None:
+                        self._turn.give_way()
         except BaseException as error:  # noqa: BLE001 - the feeder raises it again
             self._failures.append(error)
             self._dropping.set()

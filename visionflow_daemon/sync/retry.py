@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import peewee
 
-from visionflow_daemon.errors import DatabaseError, FatalError, PageError, SystemicError, TransientError
+from visionflow_daemon.errors import FatalError, PageError, SystemicError, TransientError
 
 Result = TypeVar("Result")
 
@@ -133,8 +133,3 @@ def next_attempt(attempts: int, now: datetime) -> datetime:
     doublings = min(max(attempts // ATTEMPTS - 1, 0), 10)
     delay = LEDGER_FIRST_DELAY * (1 << doublings)
     return now + min(delay, LEDGER_LONGEST_DELAY)
-
-
-def as_database_error(error: BaseException) -> DatabaseError:
-    """Wrap what ended a pass in the class that carries its exit code."""
-    return error if isinstance(error, DatabaseError) else DatabaseError(judge(error).reason)

@@ -26,7 +26,7 @@ from visionflow_daemon.storage.writer import Writer
 from visionflow_daemon.sync import plan
 from visionflow_daemon.sync.apply import Applier, timestamp
 from visionflow_daemon.sync.plan import Plan, Way
-from visionflow_daemon.sync.pool import Pool
+from visionflow_daemon.sync.pool import Pool, Turn
 from visionflow_daemon.sync.progress import Progress, Unwatched, Watcher
 
 log = structlog.get_logger()
@@ -207,11 +207,13 @@ def _apply(job: Job, services: Services, target: Target, planned: Plan, progress
     """Save what is to be saved, then delete what is to be deleted; tell whether that was all."""
     writer = Writer(services.database, job.ontology_id, lambda: timestamp(services.now()))
     digest = reading_digest(job.reading)
-    applier = Applier(target.repository, writer, job.reading, digest, progress.add, services.sleep, services.now)
+    turn = Turn()
+    sleep = turn.left_for(services.sleep)
+    applier = Applier(target.repository, writer, job.reading, digest, progress.add, sleep, services.now)
     workers = min(job.workers, max(planned.size, 1))
-    is_whole = Pool(workers, job.queue, applier.saver).run(planned.saves, services.stop, progress.tick)
+    is_whole = Pool(workers, job.queue, applier.saver, turn).run(planned.saves, services.stop, progress.tick)
     if is_whole and planned.deletes:
-        is_whole = Pool(1, job.queue, applier.deleter).run(planned.deletes, services.stop, progress.tick)
+        is_whole = Pool(1, job.queue, applier.deleter, turn).run(planned.deletes, services.stop, progress.tick)
     progress.tick()
     return is_whole
 
