@@ -76,7 +76,7 @@ def _told_apart(colours: Mapping[str, str], order: Iterable[str]) -> dict[str, s
 
 
 def _labels(tree: Tree) -> Iterator[str]:
-    return (atom for atom in atoms(tree) if LABEL.match(atom))
+    return (atom for atom in atoms(tree) if atom.startswith("_") and LABEL.match(atom))
 
 
 def _with(tree: Tree, name: Callable[[str], str]) -> Tree:

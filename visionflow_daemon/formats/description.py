@@ -18,6 +18,8 @@ LANGUAGES = ("", "en")
 PROPERTY_TYPES = ("ObjectProperty", "DataProperty", "AnnotationProperty")
 CHARACTERISTIC = re.compile(r"(.+)(ObjectProperty|DataProperty)\Z")
 SIDE = re.compile(r"((?:Object|Data|Annotation)Property)(Domain|Range)\Z")
+OF_CLASSES = frozenset({"SubClassOf", "EquivalentClass", "DisjointWith", "ObjectPropertyAssertion", "ClassAssertion"})
+"""The axioms of which there are most, and which say nothing of a property."""
 LITERAL = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 
 
@@ -44,6 +46,8 @@ def described(
     properties: dict[str, _Said] = {}
     annotations = []
     for axiom in axioms:
+        if axiom.axiom_type in OF_CLASSES:
+            continue
         if axiom.axiom_type == "Declaration":
             if axiom.object == "Class":
                 classes.setdefault(axiom.subject, ClassFact(axiom.subject))

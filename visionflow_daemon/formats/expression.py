@@ -8,7 +8,6 @@ Source: https://www.w3.org/TR/owl2-syntax/
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -178,13 +177,16 @@ def axiom(statement: Tree, annotations: str = "") -> Axiom:
     )
 
 
-def atoms(tree: Tree) -> Iterator[str]:
+def atoms(tree: Tree) -> list[str]:
     """Give all atoms of a tree, in their order."""
-    if isinstance(tree, str):
-        yield tree
-        return
-    for operand in tree[1:]:
-        yield from atoms(operand)
+    found = []
+    todo = [tree]
+    while todo:
+        if isinstance(last := todo.pop(), str):
+            found.append(last)
+        else:
+            todo += last[:0:-1]
+    return found
 
 
 def value(tree: Tree) -> str:

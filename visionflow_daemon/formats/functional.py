@@ -7,7 +7,8 @@ Source: https://www.w3.org/TR/owl2-syntax/
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 
 from visionflow_daemon.errors import PageError
 from visionflow_daemon.formats import iri
@@ -34,7 +35,13 @@ def read(page: PageBuilder, text: str, first_line: int | None = None, namespace:
         prefixes[""] = namespace
     found = _whole(text, prefixes, first_line, page.reading.limits)
     if found is None:
-        found = list(_one_by_one(page, text, prefixes, first_line or 1))
+        limit = page.reading.limits.statements
+        cut = list(islice(statements(text, first_line or 1), limit + 1))
+        if len(cut) > limit:
+            raise PageError(f"more than {limit} statements in one file", cut[limit].line)
+        found = _mended(page, cut, prefixes)
+        if found is None:
+            found = list(_one_by_one(page, cut, prefixes))
     page.add_stated(found)
 
 
@@ -65,12 +72,35 @@ def _as_declared(found: list[Stated], text: str) -> list[Stated]:
     return sorted(found, key=place) if order else found
 
 
-def _one_by_one(page: PageBuilder, text: str, prefixes: dict[str, str], line: int) -> Iterator[Stated]:
+def _mended(page: PageBuilder, cut: Sequence[Statement], known: Mapping[str, str]) -> list[Stated] | None:
+    """Read statements at once, mended and without comments.
+
+    None where one is bad, or declares a prefix behind others, for which it would not hold.
+    """
+    if any(each.problem or each.deepest > page.reading.limits.depth for each in cut):
+        return None
+    prefixes = dict(known)
+    behind = 0
+    while behind < len(cut) and cut[behind].keyword == "Prefix" and (match := PREFIX.match(cut[behind].text)):
+        prefixes[match[1]] = match[2]
+        behind += 1
+    axioms = cut[behind:]
+    if any(each.keyword == "Prefix" for each in axioms):
+        return None
+    text = "\n".join(each.text for each in axioms)
+    try:
+        found = components(_declaring(prefixes) + _enclosed(text), "ofn", cut[0].line if cut else None)
+    except OwlSyntaxError:
+        return None
+    for statement in axioms:
+        _warn_of_mended(page, statement)
+    return _as_declared(found, text)
+
+
+def _one_by_one(page: PageBuilder, cut: Sequence[Statement], prefixes: dict[str, str]) -> Iterator[Stated]:
     """Read each statement for itself; a prefix that the text declares holds for what follows."""
     declared = _declaring(prefixes)
-    for number, statement in enumerate(statements(text, line)):
-        if number >= page.reading.limits.statements:
-            raise PageError(f"more than {page.reading.limits.statements} statements in one file", statement.line)
+    for statement in cut:
         if statement.keyword == "Prefix" and (match := PREFIX.match(statement.text)):
             prefixes[match[1]] = match[2]
             declared = _declaring(prefixes)
@@ -85,8 +115,13 @@ def _one_by_one(page: PageBuilder, text: str, prefixes: dict[str, str], line: in
                 problem = _why(statement, error, len((declared + _enclosed("")).encode()) - len("\n)"))
         if problem is not None:
             page.warn(f"left out, {problem}: {iri.shorten(statement.text)}", statement.line)
-        elif statement.mended:
-            page.warn(f"{statement.mended}: {iri.shorten(statement.text)}", statement.line)
+        else:
+            _warn_of_mended(page, statement)
+
+
+def _warn_of_mended(page: PageBuilder, statement: Statement) -> None:
+    if statement.mended:
+        page.warn(f"{statement.mended}: {iri.shorten(statement.text)}", statement.line)
 
 
 def _declaring(prefixes: Mapping[str, str]) -> str:

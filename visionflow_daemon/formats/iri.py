@@ -10,6 +10,8 @@ from visionflow_daemon.model import Limits
 # RFC 3987 in one pass: a scheme, then none of the characters that an IRI may never hold.
 ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\x00-\x20<>\"{}|\\^`\x7f-\x9f\ue000-\uf8ff]+\Z")
 PREFIXED = re.compile(r"([A-Za-z_][\w.-]*)?:([^\s<>\"{}|\\^`()]*)\Z")
+LONGEST_CHARACTER = 4
+"""Bytes of a character in UTF-8, at most: what is short enough for it need not be encoded to be measured."""
 NOT_IN_NAME = re.compile(r"[\W_]+")
 
 
@@ -17,7 +19,7 @@ def problem(iri: str, limits: Limits) -> str | None:
     """Say what is wrong with an absolute IRI; None when nothing is."""
     if not ABSOLUTE.match(iri):
         return f"invalid IRI {shorten(iri)!r}"
-    if len(iri) > limits.iri_bytes or len(iri.encode()) > limits.iri_bytes:
+    if len(iri) * LONGEST_CHARACTER > limits.iri_bytes and len(iri.encode()) > limits.iri_bytes:
         return f"an IRI longer than {limits.iri_bytes} bytes: {shorten(iri)!r}"
     return None
 

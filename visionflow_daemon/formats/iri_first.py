@@ -24,7 +24,7 @@ def matches(text: str) -> bool:
 def read(text: str, reading: Reading) -> PageBuilder:
     """Read a page that `matches`. Raises PageError for a class that has no valid IRI."""
     page = PageBuilder("iri-first", reading)
-    lines = outline.lines(text)
+    lines = list(outline.lines(text))
     found = list(outline.properties(lines))
     first: dict[str, Said] = {}
     for said in found:

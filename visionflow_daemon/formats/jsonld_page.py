@@ -96,18 +96,19 @@ def _read_class(page: PageBuilder, block: Block, line: int) -> None:
         page.warn(f"relations left out: an object is due, not {type(relations).__name__}", line)
         relations = {}
     for key, value in [*(relations or {}).items(), *((key[3:], value) for key, value in flat.items())]:
+        property_iri = None if key in PARENT_KEYS else _relation_iri(key, page.reading)
         for target in _targets(page, value, key, line):
-            if key in PARENT_KEYS:
+            if property_iri is None:
                 page.add_parent(class_iri, target, line)
             else:
-                page.add_relation(class_iri, _relation_iri(key, page.reading), target, line)
+                page.add_relation(class_iri, property_iri, target, line)
 
 
 def _is_flat_relation(key: str, value: object) -> bool:
     """Tell a relation of a v1 block, a `vc:` key of the class itself whose every item names a target."""
     if not key.startswith("vc:") or isinstance(value, str):
         return False
-    items = list(_items(value))
+    items = _items(value)
     return bool(items) and all(isinstance(item, dict) and "@id" in item for item in items)
 
 
@@ -129,11 +130,10 @@ def _relation_iri(key: str, reading: Reading) -> str:
     return RELATION_NAMESPACE + NOT_IN_IRI.sub(lambda match: f"%{ord(match[0]):02X}", key)
 
 
-def _items(value: object) -> Iterator[Any]:
+def _items(value: object) -> list[Any]:
     if isinstance(value, list):
-        yield from value
-    elif value is not None:
-        yield value
+        return value
+    return [] if value is None else [value]
 
 
 def _label(item: object) -> str | None:

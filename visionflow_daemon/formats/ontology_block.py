@@ -17,14 +17,14 @@ IDENTITY, LABEL, COMMENT = "owl:class", "preferred-term", "definition"
 
 def matches(text: str) -> bool:
     """Tell an OntologyBlock page by its heading."""
-    return "OntologyBlock" in text and any(HEAD.match(line.content) for line in outline.lines(text))
+    return "OntologyBlock" in text and any(map(_is_head, outline.lines(text)))
 
 
 def read(text: str, reading: Reading) -> PageBuilder:
     """Read a page that `matches`. Raises PageError for a class that has no valid IRI."""
     page = PageBuilder("ontology-block", reading)
     namespace = None
-    for head, block in _blocks(outline.lines(text)):
+    for head, block in _blocks(list(outline.lines(text))):
         namespace = _read_block(page, head, list(outline.properties(block))) or namespace
     outline.add_axioms(page, text, namespace)
     outline.add_page(page, text)
@@ -33,7 +33,7 @@ def read(text: str, reading: Reading) -> PageBuilder:
 
 def _blocks(lines: list[Line]) -> Iterator[tuple[Line, list[Line]]]:
     """Give each OntologyBlock with its lines: all that is indented below it, and properties right beside it."""
-    heads = [position for position, line in enumerate(lines) if HEAD.match(line.content)]
+    heads = [position for position, line in enumerate(lines) if _is_head(line)]
     for head in heads:
         block = []
         for position in range(head + 1, len(lines)):
@@ -43,6 +43,10 @@ def _blocks(lines: list[Line]) -> Iterator[tuple[Line, list[Line]]]:
                 break
             block.append(line)
         yield lines[head], block
+
+
+def _is_head(line: Line) -> bool:
+    return "OntologyBlock" in line.text and HEAD.match(line.content) is not None
 
 
 def _read_block(page: PageBuilder, head: Line, block: list[Said]) -> str | None:

@@ -60,12 +60,20 @@ class Said:
         return self.key.lower()
 
 
-def lines(text: str) -> list[Line]:
+def lines(text: str) -> Iterator[Line]:
     """Give the lines of a page that are neither blank, nor comments, nor part of a fence."""
-    found = []
+    written = markdown.outside_fences(text)
+    for number, line in _without_comments(written) if "<!--" in text else written:
+        if stripped := line.strip():
+            margin = line[: -len(line.lstrip())]
+            yield Line(number, len(margin.expandtabs(4)), stripped)
+
+
+def _without_comments(written: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+    """Take the comments off numbered lines, those of several lines, too."""
     in_comment = False
-    for number, written in markdown.outside_fences(text):
-        line = written
+    for number, whole in written:
+        line = whole
         if in_comment:
             line, ended = COMMENT_ENDS.subn("", line, count=1)
             in_comment = not ended
@@ -73,18 +81,14 @@ def lines(text: str) -> list[Line]:
             continue
         line = markdown.COMMENT.sub("", line)
         before, opening, _ = line.partition("<!--")
-        if opening:
-            line, in_comment = before, True
-        if stripped := line.strip():
-            wide = line.expandtabs(4)
-            found.append(Line(number, len(wide) - len(wide.lstrip()), stripped))
-    return found
+        in_comment = bool(opening)
+        yield number, before
 
 
 def properties(found: Iterable[Line]) -> Iterator[Said]:
     """Give the properties among some lines, on bullets and on the lines that continue them."""
     for line in found:
-        if match := markdown.PROPERTY.match(line.text):
+        if "::" in line.text and (match := markdown.PROPERTY.match(line.text)):
             yield Said(match["key"], markdown.clean(match["value"]), line.number)
 
 

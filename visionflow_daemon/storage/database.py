@@ -18,6 +18,9 @@ SQLITE_HEADER = b"SQLite format 3\0"
 BUSY_TIMEOUT = 5.0
 """Seconds that a statement waits for another process's write lock."""
 
+CHECKPOINT_PAGES = 4_000
+"""Pages of the write-ahead log, 16 MB, after which SQLite copies them into the database (ADR 0008)."""
+
 CACHE_KIB = 4_096
 """KiB of page cache for each connection: one a worker."""
 
@@ -56,7 +59,7 @@ class Database:
         if is_scratch:
             pragmas = {**pragmas, "journal_mode": "off", "synchronous": "off"}
         elif not read_only:
-            pragmas = {"journal_mode": "wal", **pragmas}
+            pragmas = {"journal_mode": "wal", "wal_autocheckpoint": CHECKPOINT_PAGES, **pragmas}
         target = f"file:{_quoted(path)}?mode=ro" if read_only else str(path)
         self.peewee = peewee.SqliteDatabase(target, pragmas=pragmas, timeout=BUSY_TIMEOUT, uri=read_only)
         self._writing = threading.Lock()
