@@ -11,14 +11,13 @@ from collections.abc import Mapping
 from visionflow_daemon.storage.database import EACH_OF, Database, Row, array
 from visionflow_daemon.storage.facts import Touched
 
-CLASS_WINNER = (
-    "SELECT c.label, c.comment, f.blob_saved, COALESCE(f.is_public, 0), c.properties, c.file_id FROM class_facts c"
-    " JOIN source_files f ON f.ontology_id = c.ontology_id AND f.file_id = c.file_id"
-    " WHERE c.ontology_id = ? AND c.class_iri = ? ORDER BY c.is_bare, c.path LIMIT 1"
-)
 SAVE_CLASS = (
     "INSERT INTO owl_classes (ontology_id, class_iri, label, comment, file_sha1, is_public, properties, file_id,"
-    " is_declared, last_synced, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?)"
+    " is_declared, last_synced, created_at, updated_at)"
+    " SELECT c.ontology_id, c.class_iri, c.label, c.comment, f.blob_saved, COALESCE(f.is_public, 0), c.properties,"
+    " c.file_id, 1, ?, ?, ? FROM class_facts c"
+    " JOIN source_files f ON f.ontology_id = c.ontology_id AND f.file_id = c.file_id"
+    " WHERE c.ontology_id = ? AND c.class_iri = ? ORDER BY c.is_bare, c.path LIMIT 1"
     " ON CONFLICT (ontology_id, class_iri) DO UPDATE SET label = excluded.label, comment = excluded.comment,"
     " file_sha1 = excluded.file_sha1, is_public = excluded.is_public, properties = excluded.properties,"
     " file_id = excluded.file_id, is_declared = 1, last_synced = excluded.last_synced, updated_at = excluded.updated_at"
@@ -111,12 +110,9 @@ def _declared_classes(database: Database, ontology_id: str, touched: Touched, no
     """Write the rows of the touched classes that a file declares; give those that none declares any more."""
     undeclared = set()
     for iri in sorted(touched.classes):
-        winner = database.row(CLASS_WINNER, (ontology_id, iri))
-        if winner is None:
+        if not database.run(SAVE_CLASS, (now, now, now, ontology_id, iri)).rowcount:
             undeclared.add(iri)
             database.run(DEMOTE_CLASS, (now, now, ontology_id, iri))
-        else:
-            database.run(SAVE_CLASS, (ontology_id, iri, *winner, now, now, now))
     return undeclared
 
 

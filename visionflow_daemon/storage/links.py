@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from visionflow_daemon.model import Link, Page
-from visionflow_daemon.storage.database import ANY_OF, Database, Row, array
+from visionflow_daemon.storage.database import ANY_OF, EACH_OF, Database, Row, array
 from visionflow_daemon.storage.facts import AXIOMS_PER_FILE, INSERT_AXIOM, Touched, linked_values
 
-WINNER = "SELECT class_iri FROM page_names WHERE ontology_id = ? AND name_key = ? ORDER BY name_rank, path LIMIT 1"
+WINNERS = (
+    "SELECT each.value, (SELECT n.class_iri FROM page_names n WHERE n.ontology_id = ? AND n.name_key = each.value"
+    f" ORDER BY n.name_rank, n.path LIMIT 1) FROM {EACH_OF} each"
+)
 LINKED_NAMES = f"SELECT DISTINCT name_key FROM links WHERE ontology_id = ? AND name_key {ANY_OF}"
 NAMES_OF_FILE = "SELECT name_key FROM page_names WHERE ontology_id = ? AND file_id = ?"
 LINKS_BY_NAME = (
@@ -44,18 +47,18 @@ def linked_names(database: Database, ontology_id: str, file_id: int, page: Page 
 
 def winners(database: Database, ontology_id: str, names: Iterable[str]) -> dict[str, str]:
     """Say which class each name means; names that no page holds are left out."""
-    found = {}
-    for name in names:
-        if row := database.row(WINNER, (ontology_id, name)):
-            found[name] = row[0]
-    return found
+    asked = sorted(names)
+    if not asked:
+        return {}
+    found = database.rows(WINNERS, (ontology_id, array(asked)))
+    return {name: class_iri for name, class_iri in found if class_iri is not None}
 
 
 def resolve(database: Database, ontology_id: str, page: Page | None) -> dict[Link, str | None]:
     """Say which class each link of a page means now."""
     if page is None or not page.links:
         return {}
-    meant = winners(database, ontology_id, sorted({link.name for link in page.links}))
+    meant = winners(database, ontology_id, {link.name for link in page.links})
     return {link: meant.get(link.name, link.minted_iri) for link in page.links}
 
 

@@ -67,6 +67,8 @@ class Writer:
         self.database = database
         self.ontology_id = ontology_id
         self._clock = clock
+        self._next_id: int | None = None
+        """Asked for once: while a writer is at work, the lock of the ontology keeps others away."""
 
     def save(self, content: Content, page: Page) -> None:
         """Make a file's facts those of `page`; a page that is skipped has none."""
@@ -132,7 +134,9 @@ class Writer:
     def _file(self, path: bytes) -> File:
         if known := self.database.row(FIND, (self.ontology_id, path)):
             return File(self.ontology_id, known[0], path)
-        (file_id,) = self.database.row(NEXT_ID, (self.ontology_id,)) or (1,)
+        if self._next_id is None:
+            (self._next_id,) = self.database.row(NEXT_ID, (self.ontology_id,)) or (1,)
+        file_id, self._next_id = self._next_id, self._next_id + 1
         return File(self.ontology_id, file_id, path, is_new=True)
 
     def _set_page(self, file: File, page: Page | None) -> None:
