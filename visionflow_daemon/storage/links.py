@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from visionflow_daemon.model import Link, Page
 from visionflow_daemon.storage.database import ANY_OF, EACH_OF, Database, Row, array
-from visionflow_daemon.storage.facts import AXIOMS_PER_FILE, INSERT_AXIOM, Touched, linked_values
+from visionflow_daemon.storage.facts import AXIOMS_PER_FILE, DELETE_AXIOM, INSERT_AXIOM, Touched, linked_values
 
 WINNERS = (
     "SELECT each.value, (SELECT n.class_iri FROM page_names n WHERE n.ontology_id = ? AND n.name_key = each.value"
@@ -27,11 +27,11 @@ STILL_LINKED = (
     "SELECT 1 FROM links WHERE ontology_id = ? AND file_id = ? AND axiom_type = ? AND subject = ?"
     " AND COALESCE(property_iri, '') = ? AND annotations = ? AND target_iri = ? LIMIT 1"
 )
-FIND_AXIOM = (
-    "SELECT id, is_stated FROM owl_axioms WHERE ontology_id = ? AND id BETWEEN ? AND ? AND axiom_type = ?"
-    " AND subject = ? AND COALESCE(property_iri, '') = ? AND annotations = ? AND object = ?"
+FIND_AXIOMS = (
+    "SELECT object, id, is_stated FROM owl_axioms WHERE ontology_id = ? AND id BETWEEN ? AND ? AND axiom_type = ?"
+    " AND subject = ? AND COALESCE(property_iri, '') = ? AND annotations = ? AND object IN (?, ?)"
 )
-DELETE_AXIOM = "DELETE FROM owl_axioms WHERE ontology_id = ? AND id = ?"
+MOVE_AXIOM = "UPDATE owl_axioms SET object = ?, created_at = ? WHERE ontology_id = ? AND id = ?"
 LAST_AXIOM = "SELECT COALESCE(MAX(id), ?) FROM owl_axioms WHERE ontology_id = ? AND id BETWEEN ? AND ?"
 
 
@@ -83,38 +83,32 @@ def move(
                 moved.append((row, target))
     database.run_many(RETARGET, [(target, ontology_id, row[0], row[1]) for row, target in moved])
     for row, target in moved:
-        _drop_axiom(database, ontology_id, row, touched)
-        if target is not None:
-            _add_axiom(database, ontology_id, row, target, touched, now)
+        _move_axiom(database, ontology_id, row, target, touched, now)
 
 
-def _drop_axiom(database: Database, ontology_id: str, row: Row, touched: Touched) -> None:
-    """Take out the axiom that a link made, unless the text states it, or another link of the file still makes it."""
-    file_id, _, axiom_type, subject, property_iri, annotations, _, target = row
-    if target is None:
-        return
-    named = (axiom_type, subject, property_iri or "", annotations, target)
-    if database.row(STILL_LINKED, (ontology_id, file_id, *named)):
-        return
-    found = database.row(FIND_AXIOM, (ontology_id, *_ids(file_id), *named))
-    if found is not None and not found[1]:
-        database.run(DELETE_AXIOM, (ontology_id, found[0]))
-        touched.axiom_went((axiom_type, subject, property_iri, target, annotations), linked_values(axiom_type))
+def _move_axiom(database: Database, ontology_id: str, row: Row, target: str | None, touched: Touched, now: str) -> None:
+    """Let the axiom that a link made have another object.
 
-
-def _add_axiom(database: Database, ontology_id: str, row: Row, target: str, touched: Touched, now: str) -> None:
-    file_id, _, axiom_type, subject, property_iri, annotations, _, _ = row
-    first, last = _ids(file_id)
-    if database.row(
-        FIND_AXIOM, (ontology_id, first, last, axiom_type, subject, property_iri or "", annotations, target)
-    ):
-        return
-    (number,) = database.row(LAST_AXIOM, (first, ontology_id, first, last)) or (first,)
+    The old one stays where the text states it, or another link of the file still makes it; the new one may be there.
+    """
+    file_id, _, axiom_type, subject, property_iri, annotations, _, before = row
+    first, last = file_id * AXIOMS_PER_FILE, (file_id + 1) * AXIOMS_PER_FILE - 1
+    of_link = (axiom_type, subject, property_iri or "", annotations)
+    found = database.rows(FIND_AXIOMS, (ontology_id, first, last, *of_link, before, target))
+    held = {object_: (number, is_stated) for object_, number, is_stated in found}
+    old, is_stated = held.get(before, (None, True))
+    goes = not is_stated and not database.row(STILL_LINKED, (ontology_id, file_id, *of_link, before))
+    comes = target is not None and target not in held
     values = linked_values(axiom_type)
-    axiom = (axiom_type, subject, property_iri, target, annotations)
-    database.run(INSERT_AXIOM, (ontology_id, number + 1, file_id, *axiom, *values, now))
-    touched.axiom_came(axiom, values)
-
-
-def _ids(file_id: int) -> tuple[int, int]:
-    return file_id * AXIOMS_PER_FILE, (file_id + 1) * AXIOMS_PER_FILE - 1
+    if goes:
+        touched.axiom_went((axiom_type, subject, property_iri, before, annotations), values)
+    if comes:
+        axiom = (axiom_type, subject, property_iri, str(target), annotations)
+        touched.axiom_came(axiom, values)
+    if goes and comes:
+        database.run(MOVE_AXIOM, (target, now, ontology_id, old))
+    elif goes:
+        database.run(DELETE_AXIOM, (ontology_id, old))
+    elif comes:
+        (number,) = database.row(LAST_AXIOM, (first, ontology_id, first, last)) or (first,)
+        database.run(INSERT_AXIOM, (ontology_id, number + 1, file_id, *axiom, *values, now))
