@@ -52,6 +52,8 @@ def configure(network: Network) -> None:
     pygit2.settings.cache_max_size(OBJECT_CACHE)
     pygit2.settings.server_connect_timeout = int(network.connect_timeout * 1000)
     pygit2.settings.server_timeout = int(network.read_timeout * 1000)
+    # As git itself reads: zlib's checksum is checked for each object, its hash when it is fetched (ADR 0011).
+    pygit2.settings.enable_strict_hash_verification(False)
     # A repository is read because the operator names it, whoever owns it; nothing in it is ever executed.
     pygit2.settings.owner_validation = False
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
@@ -53,6 +52,8 @@ class FactTable:
 
     def replace(self, database: Database, file: File, rows: Mapping[Row, Row]) -> tuple[dict[Row, Row], dict[Row, Row]]:
         """Make the file's rows the given ones, key to values; give those that went and those that came."""
+        if file.is_new and not rows:
+            return {}, {}
         owner = (file.ontology_id, file.file_id)
         held: dict[Row, Row] = {}
         if not file.is_new:
@@ -87,24 +88,18 @@ class Touched:
     parents_gone: set[tuple[str, str]] = field(default_factory=set)
     parents_came: set[tuple[str, str]] = field(default_factory=set)
     properties: set[str] = field(default_factory=set)
-    uses: Counter[tuple[str, str]] = field(default_factory=Counter)
+    uses: dict[tuple[str, str], int] = field(default_factory=dict)
     """By how much the number of axioms changed that use a property as one of a type."""
 
-    def axiom_came(self, key: AxiomKey, values: Row) -> None:
-        """Note an axiom that came."""
-        self._axiom(key, values, self.parents_came, 1)
-
-    def axiom_went(self, key: AxiomKey, values: Row) -> None:
-        """Note an axiom that went."""
-        self._axiom(key, values, self.parents_gone, -1)
-
-    def _axiom(self, key: AxiomKey, values: Row, parents: set[tuple[str, str]], by: int) -> None:
+    def axiom(self, key: AxiomKey, values: Row, by: Literal[1, -1]) -> None:
+        """Note an axiom that came, by 1, or went, by -1."""
         _, subject, property_iri, target, _ = key
         property_type, _, is_parent = values
         if is_parent:
-            parents.add((subject, target))
+            (self.parents_came if by > 0 else self.parents_gone).add((subject, target))
         if property_iri is not None and property_type is not None:
-            self.uses[property_iri, property_type] += by
+            use = property_iri, property_type
+            self.uses[use] = self.uses.get(use, 0) + by
 
 
 def page_values(page: Page | None) -> Row:
@@ -224,9 +219,9 @@ def replace_axioms(database: Database, file: File, rows: Mapping[AxiomKey, Row],
     )
     database.run_many(UPDATE_AXIOM, [(*rows[key], file.ontology_id, number) for key, number, _ in kept])
     for key in gone:
-        touched.axiom_went(key, held[key][1])
+        touched.axiom(key, held[key][1], -1)
     for key in came:
-        touched.axiom_came(key, rows[key])
+        touched.axiom(key, rows[key], 1)
     for key, _, values in kept:
-        touched.axiom_went(key, values)
-        touched.axiom_came(key, rows[key])
+        touched.axiom(key, values, -1)
+        touched.axiom(key, rows[key], 1)

@@ -101,10 +101,10 @@ def _move_axiom(database: Database, ontology_id: str, row: Row, target: str | No
     comes = target is not None and target not in held
     values = linked_values(axiom_type)
     if goes:
-        touched.axiom_went((axiom_type, subject, property_iri, before, annotations), values)
+        touched.axiom((axiom_type, subject, property_iri, before, annotations), values, -1)
     if comes:
         axiom = (axiom_type, subject, property_iri, str(target), annotations)
-        touched.axiom_came(axiom, values)
+        touched.axiom(axiom, values, 1)
     if goes and comes:
         database.run(MOVE_AXIOM, (target, now, ontology_id, old))
     elif goes:

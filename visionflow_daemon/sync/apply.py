@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pygit2
 import structlog
+from structlog.typing import FilteringBoundLogger
 
 from visionflow_daemon.errors import PageError, TransientError
 from visionflow_daemon.formats.choose import read_page
@@ -20,12 +21,10 @@ from visionflow_daemon.storage.writer import Content, Failure, Writer
 from visionflow_daemon.sync.progress import Outcome
 from visionflow_daemon.sync.retry import ATTEMPTS, FailureClass, Verdict, judge, next_attempt, persistently
 
-log = structlog.get_logger()
-
 
 def timestamp(moment: datetime) -> str:
     """Write a moment as the database keeps it: UTC, to the second."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 def read_entry(repository: pygit2.Repository, entry: TreeEntry, reading: Reading) -> Page:
@@ -47,6 +46,8 @@ class Applier:
     report: Callable[[Outcome], None]
     sleep: Callable[[float], None]
     now: Callable[[], datetime]
+    log: FilteringBoundLogger = field(default_factory=lambda: structlog.get_logger().bind())
+    """Bound once: what `get_logger` gives is put together anew for each line, also for those that nobody wants."""
 
     @contextmanager
     def saver(self) -> Iterator[Callable[[TreeEntry], None]]:
@@ -80,8 +81,8 @@ class Applier:
             return self._fail(repository, entry, verdict, error)
         path = display_path(entry.path)
         for warning in page.warnings:
-            log.warning("statement left out", path=path, line=warning.line, reason=warning.message)
-        log.debug("file saved", path=path, blob=entry.blob, format=page.format, classes=len(page.classes))
+            self.log.warning("statement left out", path=path, line=warning.line, reason=warning.message)
+        self.log.debug("file saved", path=path, blob=entry.blob, format=page.format, classes=len(page.classes))
         return Outcome("skipped" if page.skip_reason else "saved", len(page.warnings))
 
     def _fail(self, repository: pygit2.Repository, entry: TreeEntry, verdict: Verdict, error: Exception) -> Outcome:
@@ -94,7 +95,7 @@ class Applier:
         failure = Failure(verdict.failure_class.value, verdict.reason, verdict.line, attempts, due)
         kept = self._last_good(repository, entry, known)
         persistently(lambda: self.writer.fail(content, failure, kept), self.sleep)
-        log.warning(
+        self.log.warning(
             "file failed",
             path=display_path(content.path),
             line=verdict.line,
@@ -115,5 +116,5 @@ class Applier:
 
     def _delete(self, path: bytes) -> None:
         if persistently(lambda: self.writer.delete(path), self.sleep):
-            log.debug("file deleted", path=display_path(path))
+            self.log.debug("file deleted", path=display_path(path))
         self.report(Outcome("deleted"))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from visionflow_daemon.storage.checkpoint import Tally
@@ -51,8 +52,8 @@ class Progress:
     """The running count of one pass; safe to use from many threads."""
 
     def __init__(self, watcher: Watcher, write: Callable[[Tally], None], monotonic: Callable[[], float]) -> None:
-        self.tally = Tally()
         self.warnings = 0
+        self._counts: Counter[str] = Counter()
         self._watcher = watcher
         self._write = write
         self._monotonic = monotonic
@@ -62,13 +63,19 @@ class Progress:
     def add(self, outcome: Outcome) -> None:
         """Count one file."""
         with self._lock:
-            count = getattr(self.tally, outcome.kind)
-            self.tally = replace(self.tally, **{outcome.kind: count + 1})
+            self._counts[outcome.kind] += 1
             self.warnings += outcome.warnings
+
+    @property
+    def tally(self) -> Tally:
+        """How far it has come."""
+        with self._lock:
+            return Tally(**self._counts)
 
     def tick(self) -> None:
         """Show the count; write it down when it is time."""
-        self._watcher.moved(self.tally)
+        tally = self.tally
+        self._watcher.moved(tally)
         if self._monotonic() - self._written_at >= WRITE_EVERY:
-            self._write(self.tally)
+            self._write(tally)
             self._written_at = self._monotonic()
