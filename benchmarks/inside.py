@@ -19,7 +19,8 @@ from visionflow_daemon.git import repository
 from visionflow_daemon.git.repository import Network
 from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.migrate import open_migrated
-from visionflow_daemon.sync.run import Services, Summary, run_pass
+from visionflow_daemon.sync.job import Services
+from visionflow_daemon.sync.run import Summary, run_pass
 
 
 class Resident:

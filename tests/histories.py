@@ -20,7 +20,8 @@ from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.dump import dump
 from visionflow_daemon.storage.migrate import migrate, open_migrated
 from visionflow_daemon.storage.writer import Content, Writer
-from visionflow_daemon.sync.run import Job, Services, Summary, run_pass
+from visionflow_daemon.sync.job import Job, Services
+from visionflow_daemon.sync.run import Summary, run_pass
 
 SPACE = "https://t.example/a#"
 READING = Reading(prefixes={**DEFAULT_PREFIXES, "a": SPACE})

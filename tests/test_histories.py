@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from tests.histories import Step, World, histories
 from visionflow_daemon.git import changes
 from visionflow_daemon.storage.database import Database
-from visionflow_daemon.sync.run import Job, Services
+from visionflow_daemon.sync.job import Job, Services
 from visionflow_daemon.sync.verify import differences
 
 

@@ -15,8 +15,9 @@ from visionflow_daemon.git.repository import find_local
 from visionflow_daemon.model import Reading
 from visionflow_daemon.storage.files import ledger
 from visionflow_daemon.storage.migrate import open_migrated
+from visionflow_daemon.sync.job import Job, Services
 from visionflow_daemon.sync.retry import next_attempt, persistently
-from visionflow_daemon.sync.run import Job, Services, Summary, run_pass
+from visionflow_daemon.sync.run import Summary, run_pass
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

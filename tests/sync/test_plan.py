@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from visionflow_daemon.model import KnownFile, TreeEntry
-from visionflow_daemon.sync.plan import Known, Plan, Way, choose_way, from_diff, from_tree
+from visionflow_daemon.sync.plan import Known, Pairs, Plan, Way, beside, choose_way, from_diff, from_tree
 
 NOW, BEFORE, LATER = "2026-01-02T00:00:00Z", "2026-01-01T23:59:59Z", "2026-01-02T00:00:01Z"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -23,7 +23,7 @@ def known(
 
 
 def tree_plan(tree: list[TreeEntry], files: list[KnownFile], *, full: bool = False) -> Plan:
-    return from_tree("a reason", tree, files, "rules", NOW, full=full)
+    return from_tree("a reason", lambda: beside(tree, files), "rules", NOW, full=full)
 
 
 @pytest.mark.parametrize(
@@ -105,20 +105,20 @@ def test_tree_against_table_saves_what_is_new_and_deletes_what_is_gone(
     ],
 )
 def test_tree_against_table_repeats_only_what_changed_or_is_due(file: KnownFile, *, is_saved: bool) -> None:
-    assert tree_plan([entry(b"a")], [file]).saves == ((entry(b"a"),) if is_saved else ())
+    assert tree_plan([entry(b"a")], [file]).to_save == int(is_saved)
 
 
 def test_full_saves_what_did_not_change_and_still_deletes_what_is_gone() -> None:
     plan = tree_plan(
         [entry(b"a"), entry(b"b")], [known(b"a"), known(b"b", due=LATER, bad=True), known(b"c")], full=True
     )
-    assert ([each.path for each in plan.saves], plan.deletes) == ([b"a", b"b"], (b"c",))
+    assert ([each.path for each in plan.saves], list(plan.deletes)) == ([b"a", b"b"], [b"c"])
 
 
 def test_a_diff_gives_saves_and_deletes_each_in_the_order_of_bytes() -> None:
     changes = [(b"z", entry(b"z")), (b"b", None), (b"\xff", None), (b"a", entry(b"a")), (b"B", None)]
     plan = from_diff("since", changes, [])
-    assert plan == Plan(Way.DIFF, "since", (entry(b"a"), entry(b"z")), (b"B", b"b", b"\xff"))
+    assert plan == Plan(Way.DIFF, "since", (entry(b"a"), entry(b"z")), 2, (b"B", b"b", b"\xff"), 3)
 
 
 def test_a_rename_is_an_add_and_a_delete() -> None:
@@ -142,9 +142,20 @@ def test_a_change_counts_over_the_ledger_and_a_file_is_planned_once(change: Tree
     assert (plan.saves, plan.deletes) == (((change,), ()) if change else ((), (b"a",)))
 
 
-def test_planning_reads_its_trees_once_and_takes_any_iterable() -> None:
-    tree = (entry(b"%05d" % number) for number in range(2_000))
-    files = (known(b"%05d" % number) for number in range(0, 3_000, 2))
-    plan = from_tree("a reason", tree, files, "rules", NOW, full=False)
-    assert len(plan.saves) == 1_000
-    assert len(plan.deletes) == 500
+def test_a_plan_by_tree_is_counted_at_once_and_made_anew_each_time_it_is_gone_through() -> None:
+    made: list[int] = []
+
+    def pairs() -> Pairs:
+        made.append(0)
+        tree = (entry(b"%05d" % number) for number in range(2_000))
+        files = (known(b"%05d" % number) for number in range(0, 3_000, 2))
+        for pair in beside(tree, files):
+            made[-1] += 1
+            yield pair
+
+    plan = from_tree("a reason", pairs, "rules", NOW, full=False)
+    assert (plan.to_save, plan.to_delete, made) == (1_000, 500, [2_500])
+    first = next(iter(plan.saves))
+    assert (first, made) == (entry(b"00001"), [2_500, 2])  # no further than it was asked for
+    assert len(list(plan.saves)) == len(list(plan.saves)) == 1_000
+    assert len(list(plan.deletes)) == 500

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from visionflow_daemon.config import Config, SourceConfig
-from visionflow_daemon.sync.run import Job
+from visionflow_daemon.sync.job import Job
 
 
 def job_of(config: Config, source: SourceConfig) -> Job:

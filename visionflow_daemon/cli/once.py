@@ -29,9 +29,10 @@ from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.migrate import open_migrated
 from visionflow_daemon.sync import checked
 from visionflow_daemon.sync.apply import timestamp
+from visionflow_daemon.sync.job import Job, Services
 from visionflow_daemon.sync.progress import Unwatched
 from visionflow_daemon.sync.retry import FailureClass, judge, persistently
-from visionflow_daemon.sync.run import Job, Services, Summary, run_pass
+from visionflow_daemon.sync.run import Summary, run_pass
 
 log = structlog.get_logger()
 

@@ -39,8 +39,8 @@ def verify(context: click.Context, /, *, as_json: bool, is_repair: bool, **given
     from visionflow_daemon.storage import files  # noqa: PLC0415
     from visionflow_daemon.storage.migrate import open_migrated  # noqa: PLC0415
     from visionflow_daemon.sync import verify as verifying  # noqa: PLC0415
+    from visionflow_daemon.sync.job import Services  # noqa: PLC0415
     from visionflow_daemon.sync.progress import Unwatched  # noqa: PLC0415
-    from visionflow_daemon.sync.run import Services  # noqa: PLC0415
 
     config = load(merged(context, **given))
     if len(config.sources) != 1:

@@ -13,6 +13,9 @@ KNOWN = (
     " FROM source_files"
     " WHERE ontology_id = ?"
 )
+KNOWN_BEHIND = f"{KNOWN} AND path > ? ORDER BY path LIMIT ?"
+PART = 500
+"""How many files are asked for at once."""
 DESCRIBED_TWICE = (
     "SELECT class_iri FROM class_facts WHERE ontology_id = ? AND is_bare = 0 GROUP BY class_iri HAVING COUNT(*) > 1"
 )
@@ -60,12 +63,14 @@ class Totals:
 
 
 def known_files(database: Database, ontology_id: str) -> Iterator[KnownFile]:
-    """Give all files in the order of their paths' bytes."""
-    cursor = database.run(
-        f"{KNOWN} ORDER BY path",
-        (ontology_id,),
-    )
-    yield from map(_known, cursor)
+    """Give all files in the order of their paths' bytes.
+
+    They are asked for in parts: an open cursor would keep SQLite's log from being emptied while others write.
+    """
+    last = b""
+    while found := database.rows(KNOWN_BEHIND, (ontology_id, last, PART)):
+        yield from map(_known, found)
+        last = bytes(found[-1][0])
 
 
 def known_file(database: Database, ontology_id: str, path: bytes) -> KnownFile | None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Generic, TypeAlias, TypeVar
 
 from visionflow_daemon.model import KnownFile, TreeEntry
+
+Item_co = TypeVar("Item_co", covariant=True)
+Pairs: TypeAlias = "Iterator[tuple[TreeEntry | None, KnownFile | None]]"
+"""A tree laid beside the table: entries and files, those of the same path together."""
 
 
 class Way(StrEnum):
@@ -17,18 +22,31 @@ class Way(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Anew(Generic[Item_co]):
+    """An iterable that is made anew whenever it is gone through, so that nobody holds it as a whole."""
+
+    make: Callable[[], Iterator[Item_co]]
+
+    def __iter__(self) -> Iterator[Item_co]:
+        """Go through it."""
+        return self.make()
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """The files to save and to delete. Saves go first: a renamed class is never missing."""
+    """The files to save and to delete, and how many. Saves go first: a renamed class is never missing."""
 
     way: Way
     reason: str
-    saves: tuple[TreeEntry, ...] = ()
-    deletes: tuple[bytes, ...] = ()
+    saves: Iterable[TreeEntry]
+    to_save: int
+    deletes: Iterable[bytes]
+    to_delete: int
 
     @property
     def size(self) -> int:
         """How many files the pass will touch."""
-        return len(self.saves) + len(self.deletes)
+        return self.to_save + self.to_delete
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +74,29 @@ def choose_way(known: Known | None, digest: str, *, full: bool) -> tuple[Way, st
     return Way.DIFF, f"changes since {(known.commit or '')[:12]}"
 
 
-def from_tree(
-    reason: str, tree: Iterable[TreeEntry], known: Iterable[KnownFile], digest: str, now: str, *, full: bool
-) -> Plan:
-    """Plan by laying the target tree beside the table; both come in the order of their paths' bytes."""
-    saves: list[TreeEntry] = []
-    deletes: list[bytes] = []
-    for entry, file in beside(tree, known):
+def from_tree(reason: str, pairs: Callable[[], Pairs], digest: str, now: str, *, full: bool) -> Plan:
+    """Plan by laying the target tree beside the table.
+
+    `pairs` is called up to three times: to count, when files are saved, and when they are deleted. What it gives of
+    a file may change only once that file has been dealt with.
+    """
+
+    def is_saved(entry: TreeEntry, file: KnownFile | None) -> bool:
+        return full or file is None or file.blob != entry.blob or file.digest != digest or _is_due(file, now)
+
+    def saves() -> Iterator[TreeEntry]:
+        return (entry for entry, file in pairs() if entry is not None and is_saved(entry, file))
+
+    def deletes() -> Iterator[bytes]:
+        return (file.path for entry, file in pairs() if entry is None and file is not None)
+
+    to_save = to_delete = 0
+    for entry, file in pairs():
         if entry is None:
-            if file is not None:
-                deletes.append(file.path)
-        elif full or file is None or file.blob != entry.blob or file.digest != digest or _is_due(file, now):
-            saves.append(entry)
-    return Plan(Way.TREE, reason, tuple(saves), tuple(deletes))
+            to_delete += 1
+        elif is_saved(entry, file):
+            to_save += 1
+    return Plan(Way.TREE, reason, Anew(saves), to_save, Anew(deletes), to_delete)
 
 
 def from_diff(
@@ -79,16 +107,14 @@ def from_diff(
     targets.update(changes)
     saves = tuple(entry for _, entry in sorted(targets.items()) if entry is not None)
     deletes = tuple(path for path, entry in sorted(targets.items()) if entry is None)
-    return Plan(Way.DIFF, reason, saves, deletes)
+    return Plan(Way.DIFF, reason, saves, len(saves), deletes, len(deletes))
 
 
 def _is_due(file: KnownFile, now: str) -> bool:
     return file.is_failed and file.next_attempt_at is not None and file.next_attempt_at <= now
 
 
-def beside(
-    tree: Iterable[TreeEntry], known: Iterable[KnownFile]
-) -> Iterator[tuple[TreeEntry | None, KnownFile | None]]:
+def beside(tree: Iterable[TreeEntry], known: Iterable[KnownFile]) -> Pairs:
     """Walk two sorted sequences side by side, pairing what has the same path."""
     entries, files = iter(tree), iter(known)
     entry, file = next(entries, None), next(files, None)

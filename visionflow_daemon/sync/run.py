@@ -4,58 +4,27 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from hashlib import sha256
-from threading import Event
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 
-import orjson
 import structlog
 
 from visionflow_daemon.errors import ConfigError
 from visionflow_daemon.formats.choose import reading_digest
-from visionflow_daemon.git import changes
-from visionflow_daemon.git.repository import Target, has_commit, open_repository
-from visionflow_daemon.model import Reading, TreeEntry
+from visionflow_daemon.git.repository import Target, has_commit
 from visionflow_daemon.storage import checkpoint, files
 from visionflow_daemon.storage.checkpoint import Checkpoint, Run, Tally
-from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.lock import ontology_lock
 from visionflow_daemon.storage.writer import Writer
-from visionflow_daemon.sync import plan
 from visionflow_daemon.sync.apply import Applier, timestamp
-from visionflow_daemon.sync.plan import Plan, Way
+from visionflow_daemon.sync.job import Job, Services, selection_digest
+from visionflow_daemon.sync.plan import Plan
 from visionflow_daemon.sync.pool import Pool, Turn
-from visionflow_daemon.sync.progress import Progress, Unwatched, Watcher
+from visionflow_daemon.sync.progress import Progress
+from visionflow_daemon.sync.survey import make_plan
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One source, where it goes to, and how."""
-
-    ontology_id: str
-    include: tuple[str, ...]
-    exclude: tuple[str, ...]
-    reading: Reading
-    workers: int
-    queue: int
-    lock_timeout: float
-    full: bool = False
-    replace_source: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """What a pass needs of the world around it; tests bring their own clock."""
-
-    database: Database
-    stop: Event = field(default_factory=Event)
-    watcher: Watcher = field(default_factory=Unwatched)
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    sleep: Callable[[float], None] = time.sleep
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,42 +63,6 @@ def run_pass(job: Job, services: Services, find_target: Callable[[], Target]) ->
         return _apply_and_finish(job, services, target, planned, run, started, digest)
 
 
-def make_plan(job: Job, services: Services, target: Target, held: Checkpoint | None, digest: str) -> Plan:
-    """Plan a pass: by the diff of two commits where the checkpoint allows it, else by tree against table."""
-    known = None
-    if held is not None and held.commit is not None:
-        present = has_commit(target.repository, held.commit)
-        known = plan.Known(held.commit, held.digest, held.is_clean, present)
-    way, reason = plan.choose_way(known, digest, full=job.full)
-    now = timestamp(services.now())
-    selects = changes.selection(job.include, job.exclude)
-    repository = open_repository(target.repository)
-    try:
-        if way is Way.DIFF and held is not None and held.commit is not None:
-            changed = changes.diff(repository, held.commit, target.commit, selects)
-            due = files.due_paths(services.database, job.ontology_id, now)
-            found: Iterator[tuple[bytes, TreeEntry | None]] = (
-                (path, changes.find(repository, target.commit, path)) for path in due
-            )
-            return plan.from_diff(reason, changed, found)
-        return plan.from_tree(
-            reason,
-            changes.walk(repository, target.commit, selects),
-            files.known_files(services.database, job.ontology_id),
-            reading_digest(job.reading),
-            now,
-            full=job.full,
-        )
-    finally:
-        repository.free()
-
-
-def selection_digest(job: Job) -> str:
-    """Give the digest of all that decides, beside the commit, what the database holds: globs and reading."""
-    rules = [reading_digest(job.reading), list(job.include), list(job.exclude)]
-    return sha256(orjson.dumps(rules)).hexdigest()[:16]
-
-
 def _refuse_other_source(job: Job, held: Checkpoint | None, target: Target) -> None:
     """Keep one source from replacing another's facts by mistake; the same history at a new place is no other source."""
     if held is None or held.source == target.source or job.replace_source:
@@ -166,8 +99,8 @@ def _begin(job: Job, services: Services, target: Target, held: Checkpoint | None
         commit=target.commit,
         plan=planned.way.value,
         plan_reason=planned.reason,
-        to_save=len(planned.saves),
-        to_delete=len(planned.deletes),
+        to_save=planned.to_save,
+        to_delete=planned.to_delete,
     )
     return run
 
@@ -212,7 +145,7 @@ def _apply(job: Job, services: Services, target: Target, planned: Plan, progress
     applier = Applier(target.repository, writer, job.reading, digest, progress.add, sleep, services.now)
     workers = min(job.workers, max(planned.size, 1))
     is_whole = Pool(workers, job.queue, applier.saver, turn).run(planned.saves, services.stop, progress.tick)
-    if is_whole and planned.deletes:
+    if is_whole and planned.to_delete:
         is_whole = Pool(1, job.queue, applier.deleter, turn).run(planned.deletes, services.stop, progress.tick)
     progress.tick()
     return is_whole

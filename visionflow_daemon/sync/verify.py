@@ -30,9 +30,9 @@ from visionflow_daemon.storage.migrate import migrate
 from visionflow_daemon.storage.reload import page_of
 from visionflow_daemon.storage.writer import Content, Failure, Writer
 from visionflow_daemon.sync.apply import read_entry, timestamp
+from visionflow_daemon.sync.job import Job, Services, selection_digest
 from visionflow_daemon.sync.plan import beside
 from visionflow_daemon.sync.retry import FailureClass
-from visionflow_daemon.sync.run import Job, Services, selection_digest
 
 ROUNDS = 3
 """How often a repair looks again at what it mended."""

@@ -1,0 +1,49 @@
+"""What a pass is about: its source, its settings, and what it needs of the world around it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
+from threading import Event
+
+import orjson
+
+from visionflow_daemon.formats.choose import reading_digest
+from visionflow_daemon.model import Reading
+from visionflow_daemon.storage.database import Database
+from visionflow_daemon.sync.progress import Unwatched, Watcher
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One source, where it goes to, and how."""
+
+    ontology_id: str
+    include: tuple[str, ...]
+    exclude: tuple[str, ...]
+    reading: Reading
+    workers: int
+    queue: int
+    lock_timeout: float
+    full: bool = False
+    replace_source: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What a pass needs of the world around it; tests bring their own clock."""
+
+    database: Database
+    stop: Event = field(default_factory=Event)
+    watcher: Watcher = field(default_factory=Unwatched)
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    sleep: Callable[[float], None] = time.sleep
+
+
+def selection_digest(job: Job) -> str:
+    """Give the digest of all that decides, beside the commit, what the database holds: globs and reading."""
+    rules = [reading_digest(job.reading), list(job.include), list(job.exclude)]
+    return sha256(orjson.dumps(rules)).hexdigest()[:16]

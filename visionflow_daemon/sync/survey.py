@@ -1,0 +1,74 @@
+"""Looks at what the repository and the database hold, for the plan: by commits where it may, else by tree and table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+from visionflow_daemon.formats.choose import reading_digest
+from visionflow_daemon.git import changes
+from visionflow_daemon.git.repository import Target, has_commit, open_repository
+from visionflow_daemon.model import TreeEntry
+from visionflow_daemon.storage import files
+from visionflow_daemon.storage.checkpoint import Checkpoint
+from visionflow_daemon.sync import plan
+from visionflow_daemon.sync.apply import timestamp
+from visionflow_daemon.sync.job import Job, Services
+from visionflow_daemon.sync.plan import Plan, Way
+
+MOST_BY_DIFF = 20_000
+"""Files of a plan by diff; beyond, the tree is laid beside the table, and nobody holds the plan as a whole."""
+
+
+def make_plan(job: Job, services: Services, target: Target, held: Checkpoint | None, digest: str) -> Plan:
+    """Plan a pass: by the diff of two commits where the checkpoint allows it, else by tree against table."""
+    known = None
+    if held is not None and held.commit is not None:
+        present = has_commit(target.repository, held.commit)
+        known = plan.Known(held.commit, held.digest, held.is_clean, present)
+    way, reason = plan.choose_way(known, digest, full=job.full)
+    now = timestamp(services.now())
+    if way is Way.DIFF and held is not None and held.commit is not None:
+        changed = _changed(job, target, held.commit)
+        if len(changed) <= MOST_BY_DIFF:
+            due = _due(job, services, target, now)
+            return plan.from_diff(reason, changed, due)
+        reason = f"more than {MOST_BY_DIFF:,} files changed since {held.commit[:12]}"
+
+    def pairs() -> plan.Pairs:
+        return plan.beside(_tree(job, target), files.known_files(services.database, job.ontology_id))
+
+    return plan.from_tree(reason, pairs, reading_digest(job.reading), now, full=job.full)
+
+
+def _changed(job: Job, target: Target, since: str) -> list[tuple[bytes, TreeEntry | None]]:
+    """Give what changed since a commit; of more than MOST_BY_DIFF files, one more than that."""
+    if since == target.commit:  # libgit2 would read both trees to see that they are the same
+        return []
+    repository = open_repository(target.repository)
+    try:
+        selects = changes.selection(job.include, job.exclude)
+        return list(islice(changes.diff(repository, since, target.commit, selects), MOST_BY_DIFF + 1))
+    finally:
+        repository.free()
+
+
+def _due(job: Job, services: Services, target: Target, now: str) -> list[tuple[bytes, TreeEntry | None]]:
+    """Give the files of the ledger whose next attempt is due, as they are in the target commit."""
+    due = files.due_paths(services.database, job.ontology_id, now)
+    if not due:
+        return []
+    repository = open_repository(target.repository)
+    try:
+        return [(path, changes.find(repository, target.commit, path)) for path in due]
+    finally:
+        repository.free()
+
+
+def _tree(job: Job, target: Target) -> Iterator[TreeEntry]:
+    """Walk the selected files of the target commit, with a handle of its own."""
+    repository = open_repository(target.repository)
+    try:
+        yield from changes.walk(repository, target.commit, changes.selection(job.include, job.exclude))
+    finally:
+        repository.free()
