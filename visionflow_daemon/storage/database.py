@@ -18,8 +18,8 @@ SQLITE_HEADER = b"SQLite format 3\0"
 BUSY_TIMEOUT = 5.0
 """Seconds that a statement waits for another process's write lock."""
 
-CHECKPOINT_PAGES = 4_000
-"""Pages of the write-ahead log, 16 MB, after which SQLite copies them into the database (ADR 0008)."""
+CHECKPOINT_PAGES = 6_000
+"""Pages of the write-ahead log, 24 MB, after which SQLite copies them into the database (ADR 0008)."""
 
 CACHE_KIB = 4_096
 """KiB of page cache for each connection: one a worker."""
