@@ -18,7 +18,7 @@ def test_with_a_turn_one_worker_does_it_all(workers: int) -> None:
     assert Pool[int](workers, 4, worker.make, Turn()).run(range(500), threading.Event(), nothing) is True
     assert worker.done == list(range(500))
     assert len(names) == 1
-    assert worker.opened == worker.closed
+    assert worker.opened == worker.closed == list(names)
     assert alive() == []
 
 

@@ -20,8 +20,7 @@ SAVE = (
     " digest_seen = excluded.digest_seen, blob_saved = excluded.blob_saved, digest_saved = excluded.digest_saved,"
     " reason = excluded.reason, saved_at = excluded.saved_at, format = excluded.format,"
     " is_public = excluded.is_public, outbound_links = excluded.outbound_links, failure_class = NULL, line = NULL,"
-    " attempts = 0,"
-    " first_failed_at = NULL, last_failed_at = NULL, next_attempt_at = NULL"
+    " attempts = 0, first_failed_at = NULL, last_failed_at = NULL, next_attempt_at = NULL"
 )
 FAIL = (
     "INSERT INTO source_files (ontology_id, file_id, path, display_path, status, blob_seen, digest_seen, reason,"

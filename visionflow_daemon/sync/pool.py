@@ -148,12 +148,17 @@ class Pool(Generic[Task]):
 
     def _work(self) -> None:
         try:
-            with self._turn or nullcontext(), self._make_handler() as handle:
-                while not isinstance(task := self._take(), _End):
-                    if not self._dropping.is_set():
-                        handle(task)
-                    if self._turn is not None:
-                        self._turn.give_way()
+            with self._turn or nullcontext():
+                task = self._take()
+                if isinstance(task, _End):  # nothing is opened for a worker that never gets to work
+                    return
+                with self._make_handler() as handle:
+                    while not isinstance(task, _End):
+                        if not self._dropping.is_set():
+                            handle(task)
+                        if self._turn is not None:
+                            self._turn.give_way()
+                        task = self._take()
         except BaseException as error:  # noqa: BLE001 - the feeder raises it again
             self._failures.append(error)
             self._dropping.set()
