@@ -5,6 +5,7 @@
     ├── TransientError       worth another try at once: a lock, a network, a lost connection
     ├── SystemicError        every file would fail alike: the pass stops, the checkpoint stays
     │   └── DatabaseError    the database can't be written, or isn't ours
+    ├── HeldError            deletions that look like a mistake: all else is saved, the checkpoint stays
     └── FatalError           no pass can start until an operator acts
         ├── ConfigError      the configuration or the command line
         ├── SourceError      there is no such repository, branch or commit to read
@@ -61,6 +62,12 @@ class DatabaseError(SystemicError):
     """The database can't be opened, can't be written, or isn't one of ours."""
 
     exit_code = ExitCode.DATABASE
+
+
+class HeldError(VisionflowError):
+    """Deletions that look like a mistake wait for an operator, or for another commit; all else is saved."""
+
+    exit_code = ExitCode.HELD
 
 
 class FatalError(VisionflowError):

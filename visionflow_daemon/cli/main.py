@@ -39,16 +39,26 @@ class Program(click.Group):
 @of_source
 @click.option("--workers", type=int, metavar="N", help="Threads that read and save [default: 4 to 8, by cores].")
 @click.option("--replace-source", is_flag=True, help="Let this source replace another's facts in the ontology.")
+@click.option("--allow-mass-delete", is_flag=True, help="Delete also where most classes would go with it.")
 @common
 @click.version_option(package_name="visionflow-daemon")
 @click.pass_context
-def program(context: click.Context, /, *, once: bool, full: bool, replace_source: bool, **given: Any) -> None:  # noqa: ANN401
+def program(
+    context: click.Context,
+    /,
+    *,
+    once: bool,
+    full: bool,
+    replace_source: bool,
+    allow_mass_delete: bool,
+    **given: Any,  # noqa: ANN401 - click's parameters
+) -> None:
     r"""Keep an ontology database equal to a git repository of pages, commit by commit.
 
     \b
     Exit codes of --once:
       0  all saved               4  remote unreachable, refused or late
-      1  internal error          5  held
+      1  internal error          5  deletions held
       2  usage or configuration  6  database
       3  saved, but some files failed: see `failures`
     """
@@ -66,7 +76,7 @@ def program(context: click.Context, /, *, once: bool, full: bool, replace_source
 
     config = load(options)
     sink = logs.configure(config.log.format, config.log.level)
-    context.exit(run(config, sink, full=full, replace_source=replace_source))
+    context.exit(run(config, sink, full=full, replace_source=replace_source, allow_mass_delete=allow_mass_delete))
 
 
 for verb in (status, failures, parse, verify, dump, migrate, check_config):

@@ -19,7 +19,7 @@ from visionflow_daemon.cli import tables
 from visionflow_daemon.cli.bar import Bar
 from visionflow_daemon.cli.jobs import job_of
 from visionflow_daemon.config import Config, SourceConfig
-from visionflow_daemon.errors import ConfigError, ExitCode, VisionflowError
+from visionflow_daemon.errors import ConfigError, ExitCode, HeldError, VisionflowError
 from visionflow_daemon.git import repository
 from visionflow_daemon.git.credentials import is_remote
 from visionflow_daemon.git.repository import Target
@@ -37,7 +37,7 @@ from visionflow_daemon.sync.run import Summary, run_pass
 log = structlog.get_logger()
 
 
-def run(config: Config, sink: LineSink, *, full: bool, replace_source: bool) -> ExitCode:
+def run(config: Config, sink: LineSink, *, full: bool, replace_source: bool, allow_mass_delete: bool) -> ExitCode:
     """Run one pass of every source; the gravest code wins. Raises VisionflowError when no source can be tried."""
     if not config.sources:
         raise ConfigError("no source: give --source URL-OR-PATH, or a --config file with a [[sources]] section")
@@ -52,6 +52,8 @@ def run(config: Config, sink: LineSink, *, full: bool, replace_source: bool) -> 
             services = Services(database, stop, Bar(sink) if sys.stderr.isatty() else Unwatched())
             for source in config.sources:
                 job = replace(job_of(config, source), full=full, replace_source=replace_source)
+                if allow_mass_delete or replace_source:
+                    job = replace(job, mass_delete_share=1.0)
                 with structlog.contextvars.bound_contextvars(ontology_id=source.ontology_id):
                     codes.append(_one(config, source, job, services, state))
                     structlog.contextvars.unbind_contextvars("run_id")
@@ -64,6 +66,10 @@ def _one(config: Config, source: SourceConfig, job: Job, services: Services, sta
     """Run the pass of one source; whatever it meets becomes a message and a code."""
     try:
         summary = run_pass(job, services, lambda: _find_target(config, source, state, services))
+    except HeldError as error:
+        log.warning("pass held", reason=str(error), exit_code=int(error.exit_code))
+        tables.complain(str(error))
+        return error.exit_code
     except VisionflowError as error:
         log.error("pass failed", reason=str(error), exit_code=int(error.exit_code))  # noqa: TRY400 - no traceback: the message says it
         tables.complain(str(error))

@@ -147,7 +147,7 @@ def finish(database: Database, ontology_id: str, checkpoint: Checkpoint, run: Ru
 def abandon(
     database: Database, ontology_id: str, run_id: str, status: str, tally: Tally, error: str | None, now: str
 ) -> None:
-    """Close the run of a pass that did not come through ('stopped' or 'failed'); the checkpoint stays."""
+    """Close the run of a pass that did not come through ('stopped', 'held' or 'failed'); the checkpoint stays."""
     with database.transaction():
         _close(database, ontology_id, run_id, status, tally, error, now)
 

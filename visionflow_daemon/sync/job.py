@@ -19,7 +19,10 @@ from visionflow_daemon.sync.progress import Unwatched, Watcher
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One source, where it goes to, and how."""
+    """One source, where it goes to, and how.
+
+    `mass_delete_share` is the share of its classes, from 0 to 1, that deletions may leave declared by nobody; 1: all.
+    """
 
     ontology_id: str
     include: tuple[str, ...]
@@ -28,6 +31,7 @@ class Job:
     workers: int
     queue: int
     lock_timeout: float
+    mass_delete_share: float = 1.0
     full: bool = False
     replace_source: bool = False
 

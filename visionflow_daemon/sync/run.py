@@ -10,13 +10,14 @@ from datetime import datetime
 
 import structlog
 
-from visionflow_daemon.errors import ConfigError
+from visionflow_daemon.errors import ConfigError, HeldError
 from visionflow_daemon.formats.choose import reading_digest
 from visionflow_daemon.git.repository import Target, has_commit
 from visionflow_daemon.storage import checkpoint, files
 from visionflow_daemon.storage.checkpoint import Checkpoint, Run, Tally
 from visionflow_daemon.storage.lock import ontology_lock
 from visionflow_daemon.storage.writer import Writer
+from visionflow_daemon.sync import guard
 from visionflow_daemon.sync.apply import Applier, timestamp
 from visionflow_daemon.sync.job import Job, Services, selection_digest
 from visionflow_daemon.sync.plan import Plan
@@ -48,7 +49,8 @@ def run_pass(job: Job, services: Services, find_target: Callable[[], Target]) ->
     """Bring an ontology to the commit that `find_target` gives.
 
     Raises LockedError when another pass holds the ontology, what `find_target` raises, ConfigError when the ontology
-    belongs to another source, and SystemicError when the pass had to stop: what was saved stays saved.
+    belongs to another source, SystemicError when the pass had to stop, and HeldError when its deletions are held: what
+    was saved stays saved.
     """
     started = time.monotonic()
     with ontology_lock(services.database.path, job.ontology_id, job.lock_timeout, services.sleep):
@@ -123,7 +125,8 @@ def _apply_and_finish(
     try:
         is_whole = _apply(job, services, target, planned, progress)
     except BaseException as error:
-        _abandon(job, services, run, "failed", progress.tally, str(error))
+        status = "held" if isinstance(error, HeldError) else "failed"
+        _abandon(job, services, run, status, progress.tally, str(error))
         raise
     finally:
         services.watcher.ended()
@@ -146,6 +149,7 @@ def _apply(job: Job, services: Services, target: Target, planned: Plan, progress
     workers = min(job.workers, max(planned.size, 1))
     is_whole = Pool(workers, job.queue, applier.saver, turn).run(planned.saves, services.stop, progress.tick)
     if is_whole and planned.to_delete:
+        guard.check(job, services, planned)
         is_whole = Pool(1, job.queue, applier.deleter, turn).run(planned.deletes, services.stop, progress.tick)
     progress.tick()
     return is_whole
