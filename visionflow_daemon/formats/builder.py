@@ -39,6 +39,7 @@ class PageBuilder:
     _axioms: dict[Axiom, None] = field(default_factory=dict)
     _stated: list[Stated] = field(default_factory=list)
     _documents: int = 0
+    _has_blank_nodes: bool = False
     _links: dict[Link, None] = field(default_factory=dict)
     _names: dict[str, NameRank] = field(default_factory=dict)
     _outbound: dict[str, None] = field(default_factory=dict)
@@ -71,7 +72,9 @@ class PageBuilder:
     def add_stated(self, found: Sequence[Stated]) -> None:
         """Keep the statements of one document, to which alone its blank nodes' labels belong."""
         self._documents += 1
-        self._stated += scoped(found, self._documents)
+        apart = scoped(found, self._documents)
+        self._has_blank_nodes |= apart is not found
+        self._stated += apart
 
     def add_relation(self, subject: str, property_iri: str, target: str, line: int | None = None) -> None:
         """Keep a relation of a class to a named thing; an invalid IRI costs it, with a warning."""
@@ -128,7 +131,7 @@ class PageBuilder:
 
     def _keep_stated(self) -> None:
         """Make the axioms of the statements; one with an invalid IRI costs itself alone, with a warning."""
-        for stated in renamed(self._stated):
+        for stated in renamed(self._stated) if self._has_blank_nodes else self._stated:
             whole = ("", stated.tree, *stated.annotations)
             named = (atom[1:-1] for atom in expression.atoms(whole) if expression.is_named(atom))
             if why := next(filter(None, map(self._problem, named)), None):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,8 @@ SQLITE_HEADER = b"SQLite format 3\0"
 BUSY_TIMEOUT = 5.0
 """Seconds that a statement waits for another process's write lock."""
 
-CHECKPOINT_PAGES = 6_000
-"""Pages of the write-ahead log, 24 MB, after which SQLite copies them into the database (ADR 0008)."""
+CHECKPOINT_PAGES = 8_000
+"""Pages of the write-ahead log, 32 MB, after which SQLite copies them into the database (ADR 0008)."""
 
 CACHE_KIB = 4_096
 """KiB of page cache for each connection: one a worker."""
@@ -95,9 +95,15 @@ class Database:
         """
         asked = time.perf_counter()
         with self._writing:
-            with self.peewee.atomic("IMMEDIATE"):
-                began = time.perf_counter()
+            self.run("BEGIN IMMEDIATE")
+            began = time.perf_counter()
+            try:
                 yield
+                self.run("COMMIT")
+            except BaseException:
+                with suppress(peewee.DatabaseError):  # SQLite has rolled back by itself where the disk is full
+                    self.run("ROLLBACK")
+                raise
             self.observe(began - asked, time.perf_counter() - began)
 
     @contextmanager
