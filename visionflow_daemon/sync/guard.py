@@ -22,6 +22,7 @@ def check(job: Job, services: Services, planned: Plan) -> None:
     if lost > FEWEST and lost > job.mass_delete_share * declared:
         raise HeldError(
             f"held: with the {planned.to_delete:,} file(s) to delete, {lost:,} of {declared:,} classes would be "
-            f"declared by no file ({lost / declared:.0%}; sync.mass_delete_share allows {job.mass_delete_share:.0%}). All else "
-            "is saved. If that is meant, run once with --allow-mass-delete; else mend the repository or the globs"
+            f"declared by no file ({lost / declared:.0%}; sync.mass_delete_share allows {job.mass_delete_share:.0%}). "
+            "All else is saved. If that is meant, run once with --allow-mass-delete; else mend the repository or the "
+            "globs"
         )
