@@ -59,7 +59,7 @@ def delete(stage: Stage) -> None:
     """Measure the deletion of many files."""
     for what in stage.generated:
         database = stage.synced(what)
-        gone = min(GONE, what.files // 2)
+        gone = min(GONE, what.files // 5)
         for _ in stage.each_round("delete", what):
             with what.at("delete"):
                 ours = stage.ours(what, database)

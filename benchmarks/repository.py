@@ -87,7 +87,7 @@ def generate(repository: Path, ontology: Ontology) -> None:
     for many in CHANGES:
         changed = (ontology.page(index, version=2) for index in spread(ontology.size, many))
         commit(repository, f"change-{many}", changed, BASE)
-    gone = (ontology.page(index)[0] for index in spread(ontology.size, min(GONE, ontology.size // 2)))
+    gone = (ontology.page(index)[0] for index in spread(ontology.size, min(GONE, ontology.size // 5)))
     commit(repository, "delete", ((path, None) for path in gone), BASE)
     commit(repository, "bad", [(BAD_PATH, BAD_PAGE)], BASE)
     move(repository, BASE)
