@@ -238,7 +238,7 @@ def test_a_url_is_cloned_bare_into_the_state_directory(repo: Repo, daemon: Daemo
     daemon.environment["STATE_DIRECTORY"] = str(daemon.folder / "state")
     url = f"file://{repo.path}"
     daemon.once(url)
-    (clone,) = (daemon.folder / "state" / "clones").iterdir()
+    (clone,) = (daemon.folder / "state" / "clones").glob("*.git")
     assert "remote" not in (clone / "config").read_text()
     repo.commit({"B.md": class_page(B, "B")}, parent=None)
     finished = daemon.once(url).event("pass finished")

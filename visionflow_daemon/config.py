@@ -168,6 +168,7 @@ def check(config: Config) -> None:
         *_outside("sync.mass_delete_share", config.sync.mass_delete_share, 0, 1),
         *_outside("network.connect_timeout", config.network.connect_timeout, 0.1, 3_600),
         *_outside("network.read_timeout", config.network.read_timeout, 0.1, 3_600),
+        *_outside("network.fetch_timeout", config.network.fetch_timeout, 0.1, 86_400),
         *_outside("reading.limits.depth", config.reading.limits.depth, 10, 500),
         *_outside("reading.limits.page_bytes", config.reading.limits.page_bytes, 1, 1 << 30),
         *_outside("reading.limits.rdf_bytes", config.reading.limits.rdf_bytes, 1, 1 << 30),

@@ -3,8 +3,15 @@
     VisionflowError
     ├── PageError            one file can't be read: it goes to the ledger, nothing else suffers
     ├── TransientError       worth another try at once: a lock, a network, a lost connection
+    │   ├── ObjectError      an object of the repository can't be read
+    │   └── UnreachableError the remote does not answer, or breaks off
     ├── SystemicError        every file would fail alike: the pass stops, the checkpoint stays
-    │   └── DatabaseError    the database can't be written, or isn't ours
+    │   ├── DatabaseError    the database can't be written, or isn't ours
+    │   ├── StateError       the state directory can't be written, so nothing can be fetched
+    │   └── DamageError      a clone has lost objects, which is proven
+    ├── DeadlineError        work in a process of its own took longer than it may
+    ├── DiedError            work in a process of its own ended that process
+    ├── StoppedError         asked to stop while something was waited for
     ├── HeldError            deletions that look like a mistake: all else is saved, the checkpoint stays
     └── FatalError           no pass can start until an operator acts
         ├── ConfigError      the configuration or the command line
@@ -54,6 +61,18 @@ class TransientError(VisionflowError):
     """A fault that another attempt may well not meet."""
 
 
+class ObjectError(TransientError):
+    """An object of the repository can't be read: it is missing, or damaged, or the disk fails."""
+
+    exit_code = ExitCode.USAGE
+
+
+class UnreachableError(TransientError):
+    """The remote does not answer, or breaks off."""
+
+    exit_code = ExitCode.REMOTE
+
+
 class SystemicError(VisionflowError):
     """A fault that every file would meet: the pass stops where it is."""
 
@@ -62,6 +81,30 @@ class DatabaseError(SystemicError):
     """The database can't be opened, can't be written, or isn't one of ours."""
 
     exit_code = ExitCode.DATABASE
+
+
+class DeadlineError(VisionflowError):
+    """Work in a process of its own took longer than it may; that process is gone."""
+
+
+class DiedError(VisionflowError):
+    """Work in a process of its own ended that process: a crash, or a limit of memory."""
+
+
+class StoppedError(VisionflowError):
+    """The program was asked to stop while something was waited for."""
+
+
+class StateError(SystemicError):
+    """The state directory can't be written: nothing can be fetched into it."""
+
+    exit_code = ExitCode.HELD
+
+
+class DamageError(SystemicError):
+    """A clone has lost objects, which is proven: it is to be made anew."""
+
+    exit_code = ExitCode.REMOTE
 
 
 class HeldError(VisionflowError):

@@ -8,14 +8,33 @@ import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from visionflow_daemon.git.credentials import Credentials
+from visionflow_daemon.git.fetching import Fetched
+from visionflow_daemon.git.remote import Remote
+from visionflow_daemon.git.repository import Network
+
 USER, PASSWORD = "reader", "Correct-Horse-42"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a healthy server would say."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    content: bytes
+
+
+Ailment = Callable[["GitHandler", Answer], bool]
+"""What is wrong with a server: it deals with a request itself, or gives False and leaves it to the healthy one."""
 
 
 def core_tool(name: str) -> str:
@@ -28,6 +47,12 @@ def core_tool(name: str) -> str:
     if not path.is_file():
         pytest.skip(f"this git comes without {name}")
     return str(path)
+
+
+def fetched(url: str, branch: str | None, state: Path) -> Fetched:
+    """Fetch from a remote, as a pass does."""
+    with Remote(url, branch, state, Credentials(), Network()) as remote:
+        return remote.fetch()
 
 
 def free_port() -> int:
@@ -71,9 +96,16 @@ class GitHttp(ThreadingHTTPServer):
     daemon_threads = False
     block_on_close = True
 
-    def __init__(self, folder: Path, *, asks: bool) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, folder: Path, *, asks: bool, ail: Ailment | None, port: int) -> None:
+        super().__init__(("127.0.0.1", port), GitHandler)
         self.folder = folder
+        self.ail = ail
+        self.well = threading.Event()
+        """Set when the server goes down: an ailment that lasts ends with it."""
+
+        self.asked = threading.Event()
+        """Set by the first request."""
+
         self.backend = core_tool("git-http-backend")
         self.asks = asks
         self.requests: list[tuple[str, str | None]] = []
@@ -89,14 +121,19 @@ class GitHttp(ThreadingHTTPServer):
         return [base64.b64decode(proof.split()[1]).decode() for _, proof in self.requests if proof]
 
 
-class _Handler(BaseHTTPRequestHandler):
+class GitHandler(BaseHTTPRequestHandler):
+    """Answers one request by git's own http-backend, or by what ails the server."""
+
     server: GitHttp
     protocol_version = "HTTP/1.1"
+    timeout = 10  # of seconds that a connection may idle: the server waits for them when it goes down
 
     def do_GET(self) -> None:
+        """Answer a request without a body."""
         self._serve(b"")
 
     def do_POST(self) -> None:
+        """Answer a request with a body."""
         body = b""
         if self.headers.get("Transfer-Encoding") == "chunked":
             while size := int(self.rfile.readline(), 16):
@@ -110,9 +147,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self, body: bytes) -> None:
         proof = self.headers.get("Authorization")
         self.server.requests.append((self.path, proof))
+        self.server.asked.set()
         right = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
         if self.server.asks and proof != right:
-            self._answer(401, [("WWW-Authenticate", 'Basic realm="pages"')], b"")
+            self.answer(401, [("WWW-Authenticate", 'Basic realm="pages"')], b"")
             return
         path, _, query = self.path.partition("?")
         variables = {
@@ -129,11 +167,14 @@ class _Handler(BaseHTTPRequestHandler):
             [self.server.backend], input=body, capture_output=True, check=False, env=environment() | variables
         )
         head, _, content = done.stdout.partition(b"\r\n\r\n")
-        headers = [tuple(line.split(": ", 1)) for line in head.decode().splitlines()]
+        headers = [(name, value) for name, _, value in (line.partition(": ") for line in head.decode().splitlines())]
         status = next((int(value.split()[0]) for name, value in headers if name == "Status"), 200)
-        self._answer(status, [(name, value) for name, value in headers if name != "Status"], content)
+        answer = Answer(status, [(name, value) for name, value in headers if name != "Status"], content)
+        if self.server.ail is None or not self.server.ail(self, answer):
+            self.answer(answer.status, answer.headers, answer.content)
 
-    def _answer(self, status: int, headers: list[tuple[str, str]], content: bytes) -> None:
+    def answer(self, status: int, headers: list[tuple[str, str]], content: bytes) -> None:
+        """Send an answer as a whole."""
         self.send_response(status)
         for name, value in headers:
             self.send_header(name, value)
@@ -146,13 +187,14 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def git_http(folder: Path, *, asks: bool = False) -> Iterator[GitHttp]:
-    """Serve all repositories of a folder by smart HTTP."""
-    with GitHttp(folder, asks=asks) as server:
+def git_http(folder: Path, *, asks: bool = False, ail: Ailment | None = None, port: int = 0) -> Iterator[GitHttp]:
+    """Serve all repositories of a folder by smart HTTP; on a port of its own choice, if none is given."""
+    with GitHttp(folder, asks=asks, ail=ail, port=port) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
             yield server
         finally:
+            server.well.set()
             server.shutdown()
             thread.join(20)

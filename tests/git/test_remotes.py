@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.git.servers import free_port, git_daemon, git_http
+from tests.git.servers import fetched, free_port, git_daemon, git_http
 from tests.support import Daemon, Repo, class_page, git
 from visionflow_daemon.errors import SourceError
-from visionflow_daemon.git.credentials import Credentials
-from visionflow_daemon.git.repository import clone_path, fetch
+from visionflow_daemon.git.clone import clone_path
 
 A, B, C = "urn:t:a", "urn:t:b", "urn:t:c"
 TRANSPORTS = ("file", "git", "http")
@@ -48,7 +47,7 @@ def test_a_remote_is_cloned_bare_and_followed_through_force_pushes(repo: Repo, d
         source = f"{url}/source.git"
         finished = daemon.once(source).event("pass finished")
         assert (finished["commit"], finished["saved"]) == (first, 1)
-        (clone,) = (state / "clones").iterdir()
+        (clone,) = (state / "clones").glob("*.git")
         assert git("rev-parse", "--is-bare-repository", cwd=clone) == "true"
         assert clone == clone_path(state, source)
         assert (clone.parent.stat().st_mode & 0o777) == 0o700
@@ -64,7 +63,8 @@ def test_a_remote_is_cloned_bare_and_followed_through_force_pushes(repo: Repo, d
         assert held(daemon) == {A}
         assert daemon.once(source).events[-1]["event"] == "nothing to do"
     assert daemon.query("SELECT source, branch FROM checkpoints") == [(source, "main")]
-    assert list((state / "clones").iterdir()) == [clone]
+    assert {path.stem for path in (state / "clones").iterdir()} == {clone.stem}
+    assert sorted(path.suffix for path in (state / "clones").iterdir()) == [".git", ".lock", ".use"]
 
 
 @pytest.mark.parametrize("transport", ["git", "http"])
@@ -86,15 +86,15 @@ def test_a_branch_may_become_a_folder_of_branches_and_a_file_again(repo: Repo, t
     first = repo.commit({"A.md": "a"}, branch="a")
     with serving(transport, tmp_path) as url:
         source, state = f"{url}/source.git", tmp_path / "state"
-        assert fetch(source, "a", state, Credentials()).commit == first
+        assert fetched(source, "a", state).commit == first
         git("branch", "-D", "a", cwd=repo.path)
         second = repo.commit({"B.md": "b"}, branch="a/b", parent=None)
         with pytest.raises(SourceError, match=r"has no branch 'a'; it has: a/b$"):
-            fetch(source, "a", state, Credentials())
-        assert fetch(source, "a/b", state, Credentials()).commit == second
+            fetched(source, "a", state)
+        assert fetched(source, "a/b", state).commit == second
         git("branch", "-D", "a/b", cwd=repo.path)
         third = repo.commit({"C.md": "c"}, branch="a", parent=None)
-        assert fetch(source, "a", state, Credentials()).commit == third
+        assert fetched(source, "a", state).commit == third
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -103,7 +103,7 @@ def test_without_a_branch_the_one_that_head_names_is_taken(repo: Repo, tmp_path:
     git("branch", "trunk", same, cwd=repo.path)
     git("symbolic-ref", "HEAD", "refs/heads/trunk", cwd=repo.path)
     with serving(transport, tmp_path) as url:
-        target = fetch(f"{url}/source.git", None, tmp_path / "state", Credentials())
+        target = fetched(f"{url}/source.git", None, tmp_path / "state")
     assert (target.branch, target.commit) == ("trunk", same)
 
 

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.git.servers import PASSWORD, USER, free_port, git_http
+from tests.git.servers import PASSWORD, USER, fetched, free_port, git_http
 from tests.support import Daemon, Repo, class_page, git
-from visionflow_daemon.git.credentials import Credentials
-from visionflow_daemon.git.repository import fetch
+from visionflow_daemon.git.clone import clone_path
 
 A = "urn:t:a"
 WRONG = "Wrong-Battery-77"
@@ -97,10 +96,11 @@ def test_thirty_fetches_leave_no_credential_and_no_address_in_the_config(repo: R
         url = f"http://{USER}:{PASSWORD}@{server.address}/source.git"
         for number in range(30):
             commit = repo.commit({"A.md": class_page(A, f"A{number}")})
-            target = fetch(url, None, state, Credentials())
-            assert (target.commit, target.source) == (commit, f"http://{server.address}/source.git")
-        assert "127.0.0.1" not in (target.repository / "config").read_text()
-        assert git("for-each-ref", "--format=%(objectname)", cwd=target.repository) == commit
+            target = fetched(url, None, state)
+            assert target.commit == commit
+        clone = clone_path(state, url)
+        assert "127.0.0.1" not in (clone / "config").read_text()
+        assert git("for-each-ref", "--format=%(objectname)", cwd=clone) == commit
     assert_untold(daemon, PASSWORD)
     assert_untold(daemon, USER)
 

@@ -38,6 +38,7 @@ class Program(click.Group):
 @click.option("--full", is_flag=True, help="Read every file anew, also what has not changed.")
 @of_source
 @click.option("--workers", type=int, metavar="N", help="Threads that read and save [default: 4 to 8, by cores].")
+@click.option("--fetch-timeout", type=float, metavar="SECONDS", help="For all that a remote is asked [default: 600].")
 @click.option("--replace-source", is_flag=True, help="Let this source replace another's facts in the ontology.")
 @click.option("--allow-mass-delete", is_flag=True, help="Delete also where most classes would go with it.")
 @common

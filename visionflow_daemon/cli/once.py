@@ -21,8 +21,7 @@ from visionflow_daemon.cli.jobs import job_of
 from visionflow_daemon.config import Config, SourceConfig
 from visionflow_daemon.errors import ConfigError, ExitCode, HeldError, VisionflowError
 from visionflow_daemon.git import repository
-from visionflow_daemon.git.credentials import is_remote
-from visionflow_daemon.git.repository import Target
+from visionflow_daemon.git.credentials import Credentials
 from visionflow_daemon.logs import LineSink
 from visionflow_daemon.storage import files
 from visionflow_daemon.storage.database import Database
@@ -31,8 +30,9 @@ from visionflow_daemon.sync import checked
 from visionflow_daemon.sync.apply import timestamp
 from visionflow_daemon.sync.job import Job, Services
 from visionflow_daemon.sync.progress import Unwatched
-from visionflow_daemon.sync.retry import FailureClass, judge, persistently
-from visionflow_daemon.sync.run import Summary, run_pass
+from visionflow_daemon.sync.retry import FailureClass, judge
+from visionflow_daemon.sync.run import Summary
+from visionflow_daemon.sync.source import Source, sync
 
 log = structlog.get_logger()
 
@@ -65,7 +65,7 @@ def run(config: Config, sink: LineSink, *, full: bool, replace_source: bool, all
 def _one(config: Config, source: SourceConfig, job: Job, services: Services, state: Path) -> ExitCode:
     """Run the pass of one source; whatever it meets becomes a message and a code."""
     try:
-        summary = run_pass(job, services, lambda: _find_target(config, source, state, services))
+        summary = sync(_source_of(config, source, state), job, services)
     except HeldError as error:
         log.warning("pass held", reason=str(error), exit_code=int(error.exit_code))
         tables.complain(str(error))
@@ -87,11 +87,11 @@ def _one(config: Config, source: SourceConfig, job: Job, services: Services, sta
     return ExitCode.LEDGER if summary.ledger else ExitCode.OK
 
 
-def _find_target(config: Config, source: SourceConfig, state: Path, services: Services) -> Target:
-    if not is_remote(source.location):
-        return repository.find_local(source.location, source.branch, config.base)
-    secrets = configuration.credentials(source, config.base, os.environ)
-    return persistently(lambda: repository.fetch(source.location, source.branch, state, secrets), services.sleep)
+def _source_of(config: Config, source: SourceConfig, state: Path) -> Source:
+    def secrets() -> Credentials:
+        return configuration.credentials(source, config.base, os.environ)
+
+    return Source(source.location, source.branch, config.base, state, secrets, config.network)
 
 
 def _note_checked(state: Path, database: Database, summary: Summary) -> None:

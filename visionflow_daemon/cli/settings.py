@@ -34,6 +34,7 @@ class Options:
     ontology_id: str | None = None
     workers: int | None = None
     lock_timeout: float | None = None
+    fetch_timeout: float | None = None
     log_format: str | None = None
     log_level: str | None = None
 
@@ -86,6 +87,7 @@ def load(options: Options) -> Config:
         added = dict(_prefix(text) for text in options.prefix)
         changes["reading"] = replace(config.reading, prefixes={**config.reading.prefixes, **added})
     changes["sync"] = _over(config.sync, workers=options.workers, lock_timeout=options.lock_timeout)
+    changes["network"] = _over(config.network, fetch_timeout=options.fetch_timeout)
     changes["log"] = _over(config.log, format=options.log_format, level=options.log_level)
     changes["sources"] = _sources(config, options, here)
     config = replace(config, **changes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +15,7 @@ from visionflow_daemon import lean
 from visionflow_daemon.cli import tables
 from visionflow_daemon.cli.settings import common, load, merged, of_source, open_existing
 from visionflow_daemon.errors import ConfigError, ExitCode
+from visionflow_daemon.git.credentials import is_remote
 from visionflow_daemon.model import display_path, harmless
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ def verify(context: click.Context, /, *, as_json: bool, is_repair: bool, **given
     from visionflow_daemon import logs  # noqa: PLC0415 - as all below: verbs start lean
     from visionflow_daemon.cli.bar import Bar  # noqa: PLC0415
     from visionflow_daemon.cli.jobs import job_of  # noqa: PLC0415
-    from visionflow_daemon.git import repository  # noqa: PLC0415
+    from visionflow_daemon.git import clone, repository  # noqa: PLC0415
     from visionflow_daemon.storage import files  # noqa: PLC0415
     from visionflow_daemon.storage.migrate import open_migrated  # noqa: PLC0415
     from visionflow_daemon.sync import verify as verifying  # noqa: PLC0415
@@ -48,17 +50,18 @@ def verify(context: click.Context, /, *, as_json: bool, is_repair: bool, **given
     source = config.sources[0]
     repository.configure(config.network)
     state = configuration.state_directory(os.environ)
-    place = repository.place_of(source.location, config.base, state)
+    place = clone.place_of(source.location, config.base, state)
     database = open_migrated(config.database, config.base)[0] if is_repair else open_existing(config)
     sink = logs.configure(config.log.format, config.log.level, to_stderr=True)
     services = Services(database, watcher=Bar(sink, "verifying") if sys.stderr.isatty() else Unwatched())
     job = job_of(config, source)
     found = Found()
-    for difference in verifying.differences(job, services, place, state):
-        found.add(difference, is_shown=not as_json)
-    left = found.total
-    if found.total and is_repair:
-        left = len(verifying.repair(job, services, place, state))
+    with clone.in_use(place) if is_remote(source.location) else nullcontext():
+        for difference in verifying.differences(job, services, place, state):
+            found.add(difference, is_shown=not as_json)
+        left = found.total
+        if found.total and is_repair:
+            left = len(verifying.repair(job, services, place, state))
     stale = [entry.path for entry in files.ledger(database, source.ontology_id)]
     if as_json:
         answer = {"differences": found.shown, "total": found.total, "ledger": stale}

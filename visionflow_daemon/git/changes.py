@@ -8,7 +8,7 @@ import pathspec
 import pygit2
 from pygit2.enums import DeltaStatus, DiffOption, FileMode
 
-from visionflow_daemon.git.repository import KINDS
+from visionflow_daemon.git.repository import KINDS, objects_read
 from visionflow_daemon.model import EntryKind, TreeEntry
 
 Selects = Callable[[bytes], bool]
@@ -32,6 +32,11 @@ def walk(repository: pygit2.Repository, commit: str, selects: Selects) -> Iterat
 
     git sorts a tree as if folders ended in a slash, so that a walk in depth gives that order by itself.
     """
+    with objects_read():
+        yield from _walk(repository, commit, selects)
+
+
+def _walk(repository: pygit2.Repository, commit: str, selects: Selects) -> Iterator[TreeEntry]:
     stack = [(b"", iter(repository[commit].peel(pygit2.Tree)))]
     while stack:
         prefix, entries = stack[-1]
@@ -47,7 +52,12 @@ def walk(repository: pygit2.Repository, commit: str, selects: Selects) -> Iterat
 
 
 def find(repository: pygit2.Repository, commit: str, path: bytes) -> TreeEntry | None:
-    """Find one path in a commit's tree."""
+    """Find one path in a commit's tree. Raises ObjectError where a tree can't be read."""
+    with objects_read():
+        return _find(repository, commit, path)
+
+
+def _find(repository: pygit2.Repository, commit: str, path: bytes) -> TreeEntry | None:
     tree = repository[commit].peel(pygit2.Tree)
     *folders, name = path.split(b"/")
     for folder in folders:

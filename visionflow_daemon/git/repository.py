@@ -1,17 +1,17 @@
-"""Where commits come from: a repository on this machine, read in place, or a bare clone kept of a remote one."""
+"""Where commits and blobs are read from: a repository on this machine."""
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 import pygit2
-from pygit2.enums import FetchPrune, FileMode, ObjectType
+from pygit2.enums import FileMode, ObjectType
 
-from visionflow_daemon.errors import PageError, RemoteError, SourceError, TransientError
-from visionflow_daemon.git.credentials import Callbacks, Credentials, is_remote, redact, split_userinfo
+from visionflow_daemon.errors import ObjectError, PageError, SourceError
+from visionflow_daemon.git.credentials import is_remote, redact
 from visionflow_daemon.model import EntryKind
 
 MAPPED_LIMIT = 32 << 20
@@ -28,20 +28,28 @@ DETACHED = "HEAD"
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """How long a remote may take. Both in seconds: to connect, and from one read to the next."""
+    """How long a remote may take, in seconds: to connect, from one read to the next, and for all that a pass asks.
+
+    The third holds against a server that sends a byte now and then, too: it includes further attempts (ADR 0014).
+    """
 
     connect_timeout: float = 10.0
     read_timeout: float = 30.0
+    fetch_timeout: float = 600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The commit that a pass goes to. `branch` is "HEAD" where a checkout is on no branch."""
+    """The commit that a pass goes to. `branch` is "HEAD" where a checkout is on no branch.
+
+    `is_clone`: the repository is a clone of our own, which may be made anew.
+    """
 
     repository: Path
     source: str
     branch: str
     commit: str
+    is_clone: bool = False
 
 
 def configure(network: Network) -> None:
@@ -114,58 +122,13 @@ def _nothing_yet(repository: pygit2.Repository, where: str) -> str:
     return f"the repository at {where} has no commit yet"
 
 
-def clone_path(state: Path, url: str) -> Path:
-    """Give the place of a remote's clone under the state directory."""
-    return state / "clones" / f"{sha256(redact(url).encode()).hexdigest()[:16]}.git"
-
-
-def fetch(url: str, branch: str | None, state: Path, credentials: Credentials) -> Target:
-    """Fetch the one branch of a remote into its bare clone.
-
-    The remote is anonymous, so that nothing of its URL is written to the clone's config, and the refspec is explicit
-    and forced: a force push arrives, and no other branch can stand in the way.
-    Raises RemoteError when the remote can't be reached or refuses, SourceError when it has no such branch, and
-    TransientError when another attempt may help.
-    """
-    bare_url, from_url = split_userinfo(url)
-    credentials = credentials if credentials != Credentials() else from_url
-    path = clone_path(state, url)
-    repository = _open_clone(path)
+@contextmanager
+def objects_read() -> Iterator[None]:
+    """Turn libgit2's ways of saying that an object can't be read into one: ObjectError."""
     try:
-        remote = repository.remotes.create_anonymous(bare_url)
-        heads = {head.name: head for head in remote.list_heads(callbacks=Callbacks(credentials), proxy=True)}
-        name = branch or _default_branch(heads, url)
-        if (head := heads.get(f"refs/heads/{name}")) is None:
-            known = ", ".join(sorted(key[11:] for key in heads if key and key.startswith("refs/heads/"))[:10])
-            raise SourceError(
-                f"{redact(url)} has no branch {name!r}; it has: {known}" if known else _empty(redact(url))
-            )
-        local = f"refs/visionflow/{sha256(name.encode()).hexdigest()[:16]}"
-        if _has(repository, local, head.oid):
-            return Target(path, redact(url), name, str(head.oid))
-        remote.fetch(
-            [f"+refs/heads/{name}:{local}"],
-            callbacks=Callbacks(credentials),
-            prune=FetchPrune.NO_PRUNE,
-            proxy=True,
-        )
-        # libgit2 notes the URL there as it was given; nothing reads it.
-        (path / "FETCH_HEAD").unlink(missing_ok=True)
-        return Target(path, redact(url), name, str(repository.references[local].peel(pygit2.Commit).id))
-    except (pygit2.GitError, OSError, KeyError, ValueError) as error:
-        raise _remote_failure(url, error) from error
-    finally:
-        repository.free()
-
-
-def place_of(location: str, base: Path, state: Path) -> Path:
-    """Give where a source can be read without asking its remote: its clone, or its own place. Raises SourceError."""
-    if not is_remote(location):
-        return (base / Path(location).expanduser()).resolve()
-    path = clone_path(state, location)
-    if not path.exists():
-        raise SourceError(f"there is no clone of {redact(location)} yet: a first `visionflow-daemon --once` makes it")
-    return path
+        yield
+    except (pygit2.GitError, KeyError) as error:
+        raise ObjectError(f"the repository can't be read: {error}; `git fsck` in it may tell more") from error
 
 
 def has_commit(path: Path, commit: str) -> bool:
@@ -180,61 +143,14 @@ def has_commit(path: Path, commit: str) -> bool:
 
 
 def read_blob(repository: pygit2.Repository, blob: str, limit: int) -> bytes:
-    """Read a blob. Raises PageError for one larger than `limit` bytes, TransientError for one that can't be read."""
+    """Read a blob. Raises PageError for one larger than `limit` bytes, ObjectError for one that can't be read."""
     try:
         _, size = repository.odb.read_header(pygit2.Oid(hex=blob))
         if size > limit:
             raise PageError(f"the file has {size:,} bytes, the limit is {limit:,}")
         kind, data = repository.odb.read(pygit2.Oid(hex=blob))
     except (pygit2.GitError, KeyError, ValueError) as error:
-        raise TransientError(f"blob {blob} can't be read from the repository: {error}") from error
+        raise ObjectError(f"blob {blob} can't be read from the repository: {error}") from error
     if kind != ObjectType.BLOB:
         raise PageError(f"object {blob} is no blob")
     return data
-
-
-def _open_clone(path: Path) -> pygit2.Repository:
-    if not path.exists():
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            fresh = path.with_suffix(f".new-{os.getpid()}")
-            pygit2.init_repository(str(fresh), bare=True).free()
-            fresh.rename(path)
-        except OSError as error:
-            raise SourceError(f"can't make a clone in the state directory at {path}: {error.strerror}") from error
-    return open_repository(path)
-
-
-def _default_branch(heads: dict[str | None, pygit2.remotes.RemoteHead], url: str) -> str:
-    """Find the branch that the remote's HEAD names; older transports tell its commit alone."""
-    head = heads.get("HEAD")
-    if head is not None and head.symref_target:
-        return head.symref_target.removeprefix("refs/heads/")
-    names = [name.removeprefix("refs/heads/") for name in heads if name and name.startswith("refs/heads/")]
-    if not names:
-        raise SourceError(_empty(redact(url)))
-    if head is not None:
-        same = [name for name in names if heads[f"refs/heads/{name}"].oid == head.oid]
-        for name in ("main", "master", *sorted(same)):
-            if name in same:
-                return name
-    raise SourceError(f"{redact(url)} does not tell its main branch; give --branch one of: {', '.join(names[:10])}")
-
-
-def _has(repository: pygit2.Repository, reference: str, oid: pygit2.Oid) -> bool:
-    found = repository.references.get(reference)
-    return found is not None and found.target == oid and oid in repository
-
-
-def _empty(where: str) -> str:
-    return f"the repository at {where} has no commit yet"
-
-
-def _remote_failure(url: str, error: Exception) -> Exception:
-    """Say what failed. Libgit2's message may quote the URL as we gave it: that one holds no credentials."""
-    if isinstance(error, RemoteError | SourceError):
-        return error
-    text = str(error).strip().rstrip(".")
-    if "Interrupted system call" in text:
-        return TransientError(f"the fetch of {redact(url)} was interrupted by a signal")
-    return RemoteError(f"can't fetch {redact(url)}: {text}")

@@ -12,7 +12,7 @@ import pygit2
 import structlog
 from structlog.typing import FilteringBoundLogger
 
-from visionflow_daemon.errors import PageError, TransientError
+from visionflow_daemon.errors import ObjectError, PageError, TransientError
 from visionflow_daemon.formats.choose import read_page
 from visionflow_daemon.git.repository import open_repository, read_blob
 from visionflow_daemon.model import EntryKind, KnownFile, Page, Reading, TreeEntry, display_path
@@ -28,7 +28,7 @@ def timestamp(moment: datetime) -> str:
 
 
 def read_entry(repository: pygit2.Repository, entry: TreeEntry, reading: Reading) -> Page:
-    """Read the page that a path of a tree leads to. Raises PageError, and TransientError where the blob is missing."""
+    """Read the page that a path of a tree leads to. Raises PageError, and ObjectError where the blob is missing."""
     if entry.kind is not EntryKind.BLOB:
         return Page(format=entry.kind.value, skip_reason=f"a {entry.kind.value}, which is not followed")
     data = read_blob(repository, entry.blob, max(reading.limits.page_bytes, reading.limits.rdf_bytes))
@@ -43,6 +43,9 @@ class Applier:
     writer: Writer
     reading: Reading
     digest: str
+    doubt: Callable[[], None]
+    """Is called when a blob can't be read: raises DamageError where the repository is to be made anew."""
+
     report: Callable[[Outcome], None]
     sleep: Callable[[float], None]
     now: Callable[[], datetime]
@@ -78,6 +81,8 @@ class Applier:
             verdict = judge(error)
             if verdict.failure_class in {FailureClass.SYSTEMIC, FailureClass.FATAL}:
                 raise
+            if isinstance(error, ObjectError):
+                self.doubt()
             return self._fail(repository, entry, verdict, error)
         path = display_path(entry.path)
         for warning in page.warnings:

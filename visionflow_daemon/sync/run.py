@@ -12,6 +12,7 @@ import structlog
 
 from visionflow_daemon.errors import ConfigError, HeldError
 from visionflow_daemon.formats.choose import reading_digest
+from visionflow_daemon.git.damage import Doubt
 from visionflow_daemon.git.repository import Target, has_commit
 from visionflow_daemon.storage import checkpoint, files
 from visionflow_daemon.storage.checkpoint import Checkpoint, Run, Tally
@@ -145,7 +146,8 @@ def _apply(job: Job, services: Services, target: Target, planned: Plan, progress
     digest = reading_digest(job.reading)
     turn = Turn()
     sleep = turn.left_for(services.sleep)
-    applier = Applier(target.repository, writer, job.reading, digest, progress.add, sleep, services.now)
+    doubt = Doubt(target.repository, target.commit).settle if target.is_clone else _no_doubt
+    applier = Applier(target.repository, writer, job.reading, digest, doubt, progress.add, sleep, services.now)
     workers = min(job.workers, max(planned.size, 1))
     is_whole = Pool(workers, job.queue, applier.saver, turn).run(planned.saves, services.stop, progress.tick)
     if is_whole and planned.to_delete:
@@ -153,6 +155,10 @@ def _apply(job: Job, services: Services, target: Target, planned: Plan, progress
         is_whole = Pool(1, job.queue, applier.deleter, turn).run(planned.deletes, services.stop, progress.tick)
     progress.tick()
     return is_whole
+
+
+def _no_doubt() -> None:
+    """A repository of somebody else's is read as it is."""
 
 
 def _abandon(job: Job, services: Services, run: Run, status: str, tally: Tally, error: str | None) -> None:

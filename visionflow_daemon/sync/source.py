@@ -1,0 +1,89 @@
+"""Where a pass's commits come from: finds the target, mends the clone that it is read from, keeps it small."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from visionflow_daemon.errors import DamageError, ObjectError
+from visionflow_daemon.git import clone, damage, repository
+from visionflow_daemon.git.credentials import Credentials, is_remote, redact
+from visionflow_daemon.git.remote import Remote, keep_tidy
+from visionflow_daemon.git.repository import Network, Target
+from visionflow_daemon.sync.job import Job, Services
+from visionflow_daemon.sync.retry import persistently
+from visionflow_daemon.sync.run import Summary, run_pass
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A repository and branch, and what it takes to get at them.
+
+    `credentials` reads the secrets afresh each time; relative paths start at `base`; clones are under `state`.
+    """
+
+    location: str
+    branch: str | None
+    base: Path
+    state: Path
+    credentials: Callable[[], Credentials]
+    network: Network
+
+
+def sync(source: Source, job: Job, services: Services) -> Summary:
+    """Bring an ontology to its source's commit; a clone that proves to be damaged on the way is made anew.
+
+    Raises what `run_pass` raises, and what `Remote.fetch` does.
+    """
+    if not is_remote(source.location):
+        return run_pass(job, services, lambda: repository.find_local(source.location, source.branch, source.base))
+    place = clone.clone_path(source.state, source.location)
+    try:
+        summary = _sync_remote(source, job, services, anew=False)
+    except (DamageError, ObjectError) as error:
+        if isinstance(error, ObjectError) and not _is_damaged(place):
+            raise
+        log.warning("clone damaged", clone=str(place), reason=str(error))
+        summary = _sync_remote(source, job, services, anew=True)
+    if joined := keep_tidy(place):
+        log.info("packs joined", clone=str(place), packs=joined)
+    return summary
+
+
+def _is_damaged(place: Path) -> bool:
+    try:
+        return damage.proof(place) is not None
+    except OSError:
+        return False
+
+
+def _sync_remote(source: Source, job: Job, services: Services, *, anew: bool) -> Summary:
+    with ExitStack() as held:
+
+        def find() -> Target:
+            remote = held.enter_context(
+                Remote(
+                    source.location, source.branch, source.state, source.credentials(), source.network, services.stop
+                )
+            )
+            return persistently(lambda: _target(remote, held, anew=anew), services.sleep)
+
+        return run_pass(job, services, find)
+
+
+def _target(remote: Remote, held: ExitStack, *, anew: bool) -> Target:
+    """Fetch, and keep the clone as it is from then on until all that is held is let go."""
+    fetched = remote.fetch(anew=anew)
+    remote.close()
+    if fetched.made_anew is not None:
+        log.warning("clone made anew", clone=str(remote.clone), reason=fetched.made_anew)
+    held.enter_context(clone.in_use(remote.clone))
+    if not repository.has_commit(remote.clone, fetched.commit):
+        raise ObjectError(f"commit {fetched.commit} of {redact(remote.url)} is not in its clone {remote.clone}")
+    return Target(remote.clone, redact(remote.url), fetched.branch, fetched.commit, is_clone=True)
