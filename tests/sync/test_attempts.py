@@ -13,7 +13,7 @@ from tests.support import Repo, class_page, git
 from visionflow_daemon.errors import ConfigError, PageError, SystemicError, TransientError
 from visionflow_daemon.git.repository import find_local
 from visionflow_daemon.model import Reading
-from visionflow_daemon.storage.files import ledger
+from visionflow_daemon.storage.ledger import entries
 from visionflow_daemon.storage.migrate import open_migrated
 from visionflow_daemon.sync.job import Job, Services
 from visionflow_daemon.sync.retry import next_attempt, persistently
@@ -107,7 +107,7 @@ def test_a_file_that_keeps_failing_transiently_waits_longer_each_time(tmp_path: 
     waits, moment = [], NOW
     for _ in range(4):
         assert run_at(moment).ledger == 1
-        (entry,) = ledger(database, "default")
+        (entry,) = entries(database, "default")
         due = datetime.fromisoformat(entry.next_attempt_at or "")
         waits.append((due - moment) / timedelta(minutes=1))
         moment = due
