@@ -20,10 +20,14 @@ RECORD = (
     "SELECT path, display_path, status, format, blob_seen, blob_saved, failure_class, reason, line, attempts,"
     " first_failed_at, last_failed_at, next_attempt_at, saved_at FROM source_files WHERE ontology_id = ?"
 )
-WARNINGS = (
+RECORD_OF_PATH = f"{RECORD} AND path = ?"
+RECORD_SHOWN_AS = f"{RECORD} AND display_path = ?"
+LEFT_OUT = (
     "SELECT f.path, f.display_path, w.line, w.message FROM page_warnings w JOIN source_files f"
     " ON f.ontology_id = w.ontology_id AND f.file_id = w.file_id WHERE w.ontology_id = ?"
 )
+LEFT_OUT_IN_ORDER = f"{LEFT_OUT} ORDER BY f.path, w.ordinal"
+LEFT_OUT_OF_PATH = f"{LEFT_OUT} AND f.path = ? ORDER BY w.ordinal"
 DESCRIBED_TWICE = (
     "SELECT class_iri FROM class_facts WHERE ontology_id = ? AND is_bare = 0 GROUP BY class_iri HAVING COUNT(*) > 1"
 )
@@ -98,20 +102,19 @@ def _known(row: Row) -> KnownFile:
 
 def record(database: Database, ontology_id: str, path: bytes, shown: str) -> FileRecord | None:
     """Give all that is known of the file with a path, else of the one that is shown so; None where there is neither."""
-    of_path, of_shown = f"{RECORD} AND path = ?", f"{RECORD} AND display_path = ?"
-    row = database.row(of_path, (ontology_id, path)) or database.row(of_shown, (ontology_id, shown))
+    row = database.row(RECORD_OF_PATH, (ontology_id, path)) or database.row(RECORD_SHOWN_AS, (ontology_id, shown))
     return FileRecord(bytes(row[0]), *row[1:]) if row else None
 
 
 def warnings(database: Database, ontology_id: str, selects: Callable[[bytes], bool]) -> list[LeftOut]:
     """Give what was left out of the saved files that are selected, in the order of their paths and lines."""
-    found = database.rows(f"{WARNINGS} ORDER BY f.path, w.ordinal", (ontology_id,))
+    found = database.rows(LEFT_OUT_IN_ORDER, (ontology_id,))
     return [LeftOut(*row) for path, *row in found if selects(bytes(path))]
 
 
 def warnings_of(database: Database, ontology_id: str, path: bytes) -> list[LeftOut]:
     """Give what was left out of one file's saved content."""
-    found = database.rows(f"{WARNINGS} AND f.path = ? ORDER BY w.ordinal", (ontology_id, path))
+    found = database.rows(LEFT_OUT_OF_PATH, (ontology_id, path))
     return [LeftOut(*row) for _, *row in found]
 
 
