@@ -84,7 +84,7 @@ def failures(
     (_echo_table if as_table else _echo_lines)(found, left_out or [])
     if sys.stderr.isatty():
         stale = sum(entry.is_stale for entry in found)
-        click.echo(f"{len(found):,} failures, {stale:,} stale", err=True)
+        click.echo(f"{len(found):,} {'failure' if len(found) == 1 else 'failures'}, {stale:,} stale", err=True)
 
 
 @click.command()
