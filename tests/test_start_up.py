@@ -26,6 +26,17 @@ def test_a_pass_over_json_ld_pages_imports_no_heavy_library(repo: Repo, daemon: 
     assert not HEAVY & modules
 
 
+@pytest.mark.parametrize("verb", [("failures",), ("failures", "--explain", "A.md"), ("retry",)])
+def test_a_verb_about_failures_imports_neither_heavy_libraries_nor_those_of_a_pass(
+    repo: Repo, daemon: Daemon, verb: tuple[str, ...]
+) -> None:
+    repo.commit({"A.md": '```json-ld\n{"@type": "Class", oops}\n```\n'})
+    daemon.once(repo.path, expect=3)
+    modules = imported(daemon, *verb, "--database", "kg.db")
+    assert "visionflow_daemon.storage.ledger" in modules
+    assert not (HEAVY | {"structlog", "visionflow_daemon.sync.run", "visionflow_daemon.formats.choose"}) & modules
+
+
 @pytest.mark.parametrize("log_format", ["json", "console"])
 def test_a_failing_pass_logs_its_traceback_all_the_same(repo: Repo, daemon: Daemon, log_format: str) -> None:
     repo.commit({"A.md": class_page("urn:t:a", "A")})

@@ -7,16 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from visionflow_daemon.storage import derive, facts, files, links, reload, writer
+from visionflow_daemon.storage import derive, facts, files, ledger, links, reload, writer
 from visionflow_daemon.storage.facts import FactTable
 from visionflow_daemon.storage.migrate import open_migrated
 
 READS_ALL = {"KNOWN", "DESCRIBED_TWICE", "NEXT_ID", "DROP_USES"}
-"""Statements that read a whole ontology, once a pass; and one that SQLite answers from the end of an index."""
+READS_ALL |= {"ENTRIES", "RECORD", "RECORD_SHOWN_AS", "LEFT_OUT", "LEFT_OUT_IN_ORDER"}
+"""Statements that read a whole ontology or ledger, once a pass or for a person; NEXT_ID is told by an index's end."""
 
 
 def statements() -> Iterator[tuple[str, str]]:
-    for module in (derive, facts, files, links, reload, writer):
+    for module in (derive, facts, files, ledger, links, reload, writer):
         for name, value in vars(module).items():
             if isinstance(value, FactTable):
                 yield f"{name}.select", value.select

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,9 +13,11 @@ from tests.support import Repo, class_page, git
 from visionflow_daemon.errors import ConfigError, PageError, SystemicError, TransientError
 from visionflow_daemon.git.repository import find_local
 from visionflow_daemon.model import Reading
-from visionflow_daemon.storage.files import ledger
+from visionflow_daemon.storage.database import Database, timestamp
+from visionflow_daemon.storage.ledger import entries, make_due
 from visionflow_daemon.storage.migrate import open_migrated
 from visionflow_daemon.sync.job import Job, Services
+from visionflow_daemon.sync.progress import Unwatched
 from visionflow_daemon.sync.retry import next_attempt, persistently
 from visionflow_daemon.sync.run import Summary, run_pass
 
@@ -107,7 +109,7 @@ def test_a_file_that_keeps_failing_transiently_waits_longer_each_time(tmp_path: 
     waits, moment = [], NOW
     for _ in range(4):
         assert run_at(moment).ledger == 1
-        (entry,) = ledger(database, "default")
+        (entry,) = entries(database, "default")
         due = datetime.fromisoformat(entry.next_attempt_at or "")
         waits.append((due - moment) / timedelta(minutes=1))
         moment = due
@@ -115,3 +117,39 @@ def test_a_file_that_keeps_failing_transiently_waits_longer_each_time(tmp_path: 
     assert (entry.path, entry.failure_class, entry.attempts) == ("B.md", "transient", 12)
     assert re.search("blob [0-9a-f]{40} can't be read", entry.reason)
     assert waits == [1, 2, 4, 8]
+
+
+@dataclass
+class Impatient(Unwatched):
+    """Makes all failed files due while a pass is under way: after it was planned, before its first file."""
+
+    database: Database
+
+    def started(self, planned: int) -> None:
+        """Do as `retry` does."""
+        super().started(planned)
+        make_due(self.database, "default", timestamp(NOW), list)
+
+
+@pytest.mark.parametrize(("exclude", "way", "tried"), [((), "diff", 0), (("none",), "tree", 2)])
+def test_files_made_due_while_a_pass_is_under_way_are_tried_by_it_or_by_the_next(
+    tmp_path: Path, repo: Repo, exclude: tuple[str, ...], way: str, tried: int
+) -> None:
+    repo.commit({"A.md": class_page("urn:t:a", "A"), "B.md": "- ### OntologyBlock\n", "C.md": "- ### OntologyBlock\n"})
+    database, _ = open_migrated("kg.db", tmp_path)
+    job = Job("default", ("*.md",), (), Reading(), workers=2, queue=4, lock_timeout=0)
+
+    def run(job: Job, watcher: Unwatched) -> Summary:
+        services = Services(database, watcher=watcher, now=lambda: NOW, sleep=lambda _: None)
+        return run_pass(job, services, lambda: find_local(str(repo.path), None, tmp_path))
+
+    assert run(job, Unwatched()).tally.failed == 2
+    repo.commit({"A.md": class_page("urn:t:a", "A changed")})
+    job = replace(job, exclude=exclude)
+    during = run(job, Impatient(database))
+    assert (during.plan.way, during.plan.to_save, during.is_whole) == (way, 1, True)
+    assert (during.tally.saved, during.tally.failed) == (1, tried)
+    assert run(job, Unwatched()).tally.failed == 2 - tried
+    assert [(entry.attempts, entry.next_attempt_at) for entry in entries(database, "default")] == [(2, None)] * 2
+    assert run(job, Unwatched()).run_id is None
+    database.close()

@@ -11,8 +11,9 @@ import click
 
 from visionflow_daemon import lean
 from visionflow_daemon.cli import tables
+from visionflow_daemon.cli.ledger import failures, retry
 from visionflow_daemon.cli.settings import Options, common, load, of_source
-from visionflow_daemon.cli.verbs import check_config, dump, failures, migrate, parse, status
+from visionflow_daemon.cli.verbs import check_config, dump, migrate, parse, status
 from visionflow_daemon.cli.verify import verify
 from visionflow_daemon.errors import ConfigError, ExitCode, VisionflowError
 
@@ -80,7 +81,7 @@ def program(
     context.exit(run(config, sink, full=full, replace_source=replace_source, allow_mass_delete=allow_mass_delete))
 
 
-for verb in (status, failures, parse, verify, dump, migrate, check_config):
+for verb in (status, failures, retry, parse, verify, dump, migrate, check_config):
     program.add_command(verb)
 
 

@@ -24,10 +24,9 @@ from visionflow_daemon.git import repository
 from visionflow_daemon.git.credentials import Credentials
 from visionflow_daemon.logs import LineSink
 from visionflow_daemon.storage import files
-from visionflow_daemon.storage.database import Database
+from visionflow_daemon.storage.database import Database, timestamp
 from visionflow_daemon.storage.migrate import open_migrated
 from visionflow_daemon.sync import checked
-from visionflow_daemon.sync.apply import timestamp
 from visionflow_daemon.sync.job import Job, Services
 from visionflow_daemon.sync.progress import Unwatched
 from visionflow_daemon.sync.retry import FailureClass, judge

@@ -19,6 +19,8 @@ from visionflow_daemon.storage.migrate import require_current
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+as_json = click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -95,11 +97,17 @@ def load(options: Options) -> Config:
     return config
 
 
-def open_existing(config: Config) -> Database:
-    """Open the configured database to read it. Raises DatabaseError where there is none of this program's."""
+def open_existing(config: Config, *, read_only: bool = True) -> Database:
+    """Open the configured database as it is. Raises DatabaseError where there is none of this program's.
+
+    It is looked at by a connection that only reads, whatever is wanted: opening a file to write changes its header.
+    """
     database = open_database(config.database, config.base, read_only=True)
     require_current(database)
-    return database
+    if read_only:
+        return database
+    database.close()
+    return open_database(config.database, config.base)
 
 
 def ontology_of(config: Config, options: Options) -> str:

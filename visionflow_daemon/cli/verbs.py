@@ -1,4 +1,4 @@
-"""The verbs: what the database holds, what failed, what a page yields."""
+"""The verbs: what the database holds, what a page yields, what is configured."""
 
 from __future__ import annotations
 
@@ -12,11 +12,18 @@ import click
 
 from visionflow_daemon import config as configuration
 from visionflow_daemon.cli import tables
-from visionflow_daemon.cli.settings import Options, common, known_ontology, load, merged, ontology_of, open_existing
+from visionflow_daemon.cli.settings import (
+    Options,
+    as_json,
+    common,
+    known_ontology,
+    load,
+    merged,
+    ontology_of,
+    open_existing,
+)
 from visionflow_daemon.errors import ConfigError, ExitCode, PageError
 from visionflow_daemon.model import Page, harmless
-
-as_json = click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
 
 
 @click.command()
@@ -42,36 +49,6 @@ def status(context: click.Context, /, *, as_json: bool, **given: Any) -> None:  
         click.echo("no ontology yet: no pass has run")
     for each in found:
         tables.echo(each.rows())
-
-
-@click.command()
-@common
-@as_json
-@click.option("--warnings", is_flag=True, help="List the statements that were left out of files that are saved, too.")
-@click.pass_context
-def failures(context: click.Context, /, *, as_json: bool, warnings: bool, **given: Any) -> None:  # noqa: ANN401
-    """List the files that could not be saved, each with line and reason."""
-    from visionflow_daemon.storage import files  # noqa: PLC0415
-
-    options = merged(context, **given)
-    config = load(options)
-    database = open_existing(config)
-    ontology_id = known_ontology(ontology_of(config, options), files.ontologies(database))
-    entries = files.ledger(database, ontology_id)
-    left_out = files.warnings(database, ontology_id) if warnings else []
-    if as_json:
-        answer = {"failures": [dataclasses.asdict(entry) for entry in entries]}
-        if warnings:
-            answer["warnings"] = [dataclasses.asdict(entry) for entry in left_out]
-        tables.echo_json(answer)
-        return
-    for entry in entries:
-        where = f"{entry.path}:{entry.line}" if entry.line else entry.path
-        kept = " (its last good facts are kept)" if entry.is_stale else ""
-        click.echo(f"{where}: {harmless(entry.reason)}{kept}")
-    for warning in left_out:
-        where = f"{warning.path}:{warning.line}" if warning.line else warning.path
-        click.echo(f"{where}: warning: {harmless(warning.message)}")
 
 
 @click.command()

@@ -38,7 +38,7 @@ def verify(context: click.Context, /, *, as_json: bool, is_repair: bool, **given
     from visionflow_daemon.cli.bar import Bar  # noqa: PLC0415
     from visionflow_daemon.cli.jobs import job_of  # noqa: PLC0415
     from visionflow_daemon.git import clone, repository  # noqa: PLC0415
-    from visionflow_daemon.storage import files  # noqa: PLC0415
+    from visionflow_daemon.storage import ledger  # noqa: PLC0415
     from visionflow_daemon.storage.migrate import open_migrated  # noqa: PLC0415
     from visionflow_daemon.sync import verify as verifying  # noqa: PLC0415
     from visionflow_daemon.sync.job import Services  # noqa: PLC0415
@@ -62,7 +62,7 @@ def verify(context: click.Context, /, *, as_json: bool, is_repair: bool, **given
         left = found.total
         if found.total and is_repair:
             left = len(verifying.repair(job, services, place, state))
-    stale = [entry.path for entry in files.ledger(database, source.ontology_id)]
+    stale = [entry.path for entry in ledger.entries(database, source.ontology_id)]
     if as_json:
         answer = {"differences": found.shown, "total": found.total, "ledger": stale}
         tables.echo_json(answer | ({"mended": found.total - left, "left": left} if is_repair else {}))

@@ -1,8 +1,8 @@
-"""What the database knows of a source's files: for the plan, the ledger, and the reports."""
+"""What the database knows of a source's files: for the plan and the reports."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from visionflow_daemon.model import KnownFile
@@ -16,25 +16,41 @@ KNOWN = (
 KNOWN_BEHIND = f"{KNOWN} AND path > ? ORDER BY path LIMIT ?"
 PART = 500
 """How many files are asked for at once."""
+RECORD = (
+    "SELECT path, display_path, status, format, blob_seen, blob_saved, failure_class, reason, line, attempts,"
+    " first_failed_at, last_failed_at, next_attempt_at, saved_at FROM source_files WHERE ontology_id = ?"
+)
+RECORD_OF_PATH = f"{RECORD} AND path = ?"
+RECORD_SHOWN_AS = f"{RECORD} AND display_path = ?"
+LEFT_OUT = (
+    "SELECT f.path, f.display_path, w.line, w.message FROM page_warnings w JOIN source_files f"
+    " ON f.ontology_id = w.ontology_id AND f.file_id = w.file_id WHERE w.ontology_id = ?"
+)
+LEFT_OUT_IN_ORDER = f"{LEFT_OUT} ORDER BY f.path, w.ordinal"
+LEFT_OUT_OF_PATH = f"{LEFT_OUT} AND f.path = ? ORDER BY w.ordinal"
 DESCRIBED_TWICE = (
     "SELECT class_iri FROM class_facts WHERE ontology_id = ? AND is_bare = 0 GROUP BY class_iri HAVING COUNT(*) > 1"
 )
 
 
 @dataclass(frozen=True, slots=True)
-class LedgerEntry:
-    """One failed file, and what is known of it."""
+class FileRecord:
+    """All that the database knows of one file. `blob` is the content last tried, `blob_saved` the one it holds."""
 
-    path: str
-    failure_class: str
-    reason: str
-    line: int | None
-    attempts: int
-    first_failed_at: str
-    last_failed_at: str
-    next_attempt_at: str | None
+    path: bytes
+    display_path: str
+    status: str
+    format: str | None
     blob: str
-    is_stale: bool
+    blob_saved: str | None = None
+    failure_class: str | None = None
+    reason: str | None = None
+    line: int | None = None
+    attempts: int = 0
+    first_failed_at: str | None = None
+    last_failed_at: str | None = None
+    next_attempt_at: str | None = None
+    saved_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,43 +100,22 @@ def _known(row: Row) -> KnownFile:
     return KnownFile(bytes(path), blob, digest, bool(is_failed), *rest)
 
 
-def due_paths(database: Database, ontology_id: str, now: str) -> list[bytes]:
-    """Give the files of the ledger whose next attempt is due."""
-    found = database.rows(
-        "SELECT path FROM source_files WHERE ontology_id = ? AND status = 'failed' AND next_attempt_at <= ?",
-        (ontology_id, now),
-    )
-    return [bytes(path) for (path,) in found]
+def record(database: Database, ontology_id: str, path: bytes, shown: str) -> FileRecord | None:
+    """Give all that is known of the file with a path, else of the one that is shown so; None where there is neither."""
+    row = database.row(RECORD_OF_PATH, (ontology_id, path)) or database.row(RECORD_SHOWN_AS, (ontology_id, shown))
+    return FileRecord(bytes(row[0]), *row[1:]) if row else None
 
 
-def ledger(database: Database, ontology_id: str) -> list[LedgerEntry]:
-    """Give the failed files in the order of their paths."""
-    found = database.rows(
-        "SELECT display_path, failure_class, reason, line, attempts, first_failed_at, last_failed_at, next_attempt_at,"
-        " blob_seen, blob_saved IS NOT NULL FROM source_files WHERE ontology_id = ? AND status = 'failed'"
-        " ORDER BY path",
-        (ontology_id,),
-    )
-    return [LedgerEntry(*row[:-1], *map(bool, row[-1:])) for row in found]
+def warnings(database: Database, ontology_id: str, selects: Callable[[bytes], bool]) -> list[LeftOut]:
+    """Give what was left out of the saved files that are selected, in the order of their paths and lines."""
+    found = database.rows(LEFT_OUT_IN_ORDER, (ontology_id,))
+    return [LeftOut(*row) for path, *row in found if selects(bytes(path))]
 
 
-def warnings(database: Database, ontology_id: str) -> list[LeftOut]:
-    """Give what was left out of saved files, in the order of their paths and lines."""
-    found = database.rows(
-        "SELECT f.display_path, w.line, w.message FROM page_warnings w JOIN source_files f"
-        " ON f.ontology_id = w.ontology_id AND f.file_id = w.file_id WHERE w.ontology_id = ?"
-        " ORDER BY f.path, w.ordinal",
-        (ontology_id,),
-    )
-    return [LeftOut(*row) for row in found]
-
-
-def ledger_size(database: Database, ontology_id: str) -> int:
-    """Count the failed files."""
-    (count,) = database.row(
-        "SELECT COUNT(*) FROM source_files WHERE ontology_id = ? AND status = 'failed'", (ontology_id,)
-    ) or (0,)
-    return int(count)
+def warnings_of(database: Database, ontology_id: str, path: bytes) -> list[LeftOut]:
+    """Give what was left out of one file's saved content."""
+    found = database.rows(LEFT_OUT_OF_PATH, (ontology_id, path))
+    return [LeftOut(*row) for _, *row in found]
 
 
 def totals(database: Database, ontology_id: str) -> Totals:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import pygit2
@@ -17,14 +17,10 @@ from visionflow_daemon.formats.choose import read_page
 from visionflow_daemon.git.repository import open_repository, read_blob
 from visionflow_daemon.model import EntryKind, KnownFile, Page, Reading, TreeEntry, display_path
 from visionflow_daemon.storage import files
+from visionflow_daemon.storage.database import timestamp
 from visionflow_daemon.storage.writer import Content, Failure, Writer
 from visionflow_daemon.sync.progress import Outcome
 from visionflow_daemon.sync.retry import ATTEMPTS, FailureClass, Verdict, judge, next_attempt, persistently
-
-
-def timestamp(moment: datetime) -> str:
-    """Write a moment as the database keeps it: UTC, to the second."""
-    return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 def read_entry(repository: pygit2.Repository, entry: TreeEntry, reading: Reading) -> Page:

@@ -33,6 +33,10 @@ class FailureClass(StrEnum):
     FATAL = "fatal"
 
 
+IN_LEDGER = (FailureClass.PAGE, FailureClass.TRANSIENT)
+"""What costs one file alone: it goes into the ledger, and the pass goes on."""
+
+
 # SQLite's primary result codes, https://www.sqlite.org/rescode.html
 TRANSIENT_CODES = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_SCHEMA})
 SYSTEMIC_CODES = frozenset(

@@ -14,12 +14,13 @@ from visionflow_daemon.errors import ConfigError, HeldError
 from visionflow_daemon.formats.choose import reading_digest
 from visionflow_daemon.git.damage import Doubt
 from visionflow_daemon.git.repository import Target, has_commit
-from visionflow_daemon.storage import checkpoint, files
+from visionflow_daemon.storage import checkpoint, ledger
 from visionflow_daemon.storage.checkpoint import Checkpoint, Run, Tally
+from visionflow_daemon.storage.database import timestamp
 from visionflow_daemon.storage.lock import ontology_lock
 from visionflow_daemon.storage.writer import Writer
 from visionflow_daemon.sync import guard
-from visionflow_daemon.sync.apply import Applier, timestamp
+from visionflow_daemon.sync.apply import Applier
 from visionflow_daemon.sync.job import Job, Services, selection_digest
 from visionflow_daemon.sync.plan import Plan
 from visionflow_daemon.sync.pool import Pool, Turn
@@ -190,7 +191,7 @@ def _summary(
         tally=progress.tally if progress else Tally(),
         warnings=progress.warnings if progress else 0,
         seconds=time.monotonic() - started,
-        ledger=files.ledger_size(services.database, job.ontology_id),
+        ledger=ledger.size(services.database, job.ontology_id),
         run_id=run.run_id if run else None,
         is_whole=is_whole,
     )

@@ -9,10 +9,10 @@ from visionflow_daemon.formats.choose import reading_digest
 from visionflow_daemon.git import changes
 from visionflow_daemon.git.repository import Target, has_commit, open_repository
 from visionflow_daemon.model import TreeEntry
-from visionflow_daemon.storage import files
+from visionflow_daemon.storage import files, ledger
 from visionflow_daemon.storage.checkpoint import Checkpoint
+from visionflow_daemon.storage.database import timestamp
 from visionflow_daemon.sync import plan
-from visionflow_daemon.sync.apply import timestamp
 from visionflow_daemon.sync.job import Job, Services
 from visionflow_daemon.sync.plan import Plan, Way
 
@@ -55,7 +55,7 @@ def _changed(job: Job, target: Target, since: str) -> list[tuple[bytes, TreeEntr
 
 def _due(job: Job, services: Services, target: Target, now: str) -> list[tuple[bytes, TreeEntry | None]]:
     """Give the files of the ledger whose next attempt is due, as they are in the target commit."""
-    due = files.due_paths(services.database, job.ontology_id, now)
+    due = ledger.due_paths(services.database, job.ontology_id, now)
     if not due:
         return []
     repository = open_repository(target.repository)

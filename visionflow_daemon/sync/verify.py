@@ -23,13 +23,13 @@ from visionflow_daemon.model import KnownFile, Page, TreeEntry
 from visionflow_daemon.storage import checkpoint, derive, files
 from visionflow_daemon.storage.checkpoint import Tally
 from visionflow_daemon.storage.compare import Difference, compare
-from visionflow_daemon.storage.database import Database
+from visionflow_daemon.storage.database import Database, timestamp
 from visionflow_daemon.storage.facts import Touched
 from visionflow_daemon.storage.lock import ontology_lock
 from visionflow_daemon.storage.migrate import migrate
 from visionflow_daemon.storage.reload import page_of
 from visionflow_daemon.storage.writer import Content, Failure, Writer
-from visionflow_daemon.sync.apply import read_entry, timestamp
+from visionflow_daemon.sync.apply import read_entry
 from visionflow_daemon.sync.job import Job, Services, selection_digest
 from visionflow_daemon.sync.plan import beside
 from visionflow_daemon.sync.retry import FailureClass
