@@ -74,6 +74,8 @@ def opened(path: Path) -> pygit2.Repository:
         discard(fresh)
         pygit2.init_repository(str(fresh), bare=True).free()
         fresh.rename(path)
+    if not path.is_dir():
+        raise DamageError(f"{path} is a file, where a clone is due")
     try:
         return pygit2.Repository(str(path))
     except pygit2.GitError as error:
@@ -109,8 +111,10 @@ def replace(path: Path, fresh: Path) -> None:
 
 
 def discard(path: Path) -> None:
-    """Delete a folder, if there is one."""
-    if path.exists():
+    """Delete what is at a path, if there is something."""
+    if path.is_file():
+        path.unlink()
+    elif path.exists():
         import shutil  # noqa: PLC0415 - most fetches find nothing to delete
 
         shutil.rmtree(path)
