@@ -16,7 +16,8 @@ from visionflow_daemon.config import DEFAULT_EXCLUDE, DEFAULT_INCLUDE, Config
 from visionflow_daemon.formats.choose import reading_digest
 from visionflow_daemon.git import changes, repository
 from visionflow_daemon.git.repository import Network
-from visionflow_daemon.storage.database import Database, timestamp
+from visionflow_daemon.model import timestamp
+from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.migrate import open_migrated
 from visionflow_daemon.storage.writer import Content, Writer
 from visionflow_daemon.sync.apply import read_entry

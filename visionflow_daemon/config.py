@@ -18,6 +18,7 @@ from visionflow_daemon.errors import ConfigError
 from visionflow_daemon.git.credentials import Credentials, redact, url_problem
 from visionflow_daemon.git.repository import Network
 from visionflow_daemon.model import DEFAULT_NOT_RELATIONS, DEFAULT_PREFIXES, Limits, Reading
+from visionflow_daemon.sync.breaker import Rules
 
 DEFAULT_INCLUDE = ("*.md", "*.ttl", "*.nt", "*.nq", "*.trig", "*.rdf", "*.owl", "*.xml", "*.jsonld", "*.ofn", "*.omn")
 DEFAULT_EXCLUDE = ("logseq/bak/", "logseq/.recycle/")
@@ -25,6 +26,7 @@ MIN_WORKERS, MAX_WORKERS = 4, 8
 PASSWORD = f"{PREFIX}GIT_PASSWORD"
 """The variable that holds a secret, and is no key of the configuration."""
 
+SECTIONS = ("reading", "sync", "network", "breaker", "log")
 LOG_FORMATS = ("auto", "json", "console")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -82,6 +84,7 @@ class Config:
     reading: ReadingConfig = field(default_factory=ReadingConfig)
     sync: SyncConfig = SyncConfig()
     network: Network = field(default_factory=Network)
+    breaker: Rules = field(default_factory=Rules)
     log: LogConfig = LogConfig()
     base: Path = Path()
 
@@ -124,7 +127,9 @@ def _structured(data: dict[str, Any]) -> tuple[Config, list[str]]:
     import cattrs  # noqa: PLC0415 - a pass without a file starts without it
 
     converter = _converter()
-    wrong = [name for name in ("reading", "sync", "network", "log") if not isinstance(data.get(name, {}), dict)]
+    wrong = [
+        name for name in ("reading", "sync", "network", "breaker", "log") if not isinstance(data.get(name, {}), dict)
+    ]
     problems = [f"{name}: a section is due, not {data.pop(name)!r}" for name in wrong]
     sources = data.get("sources", [])
     if not isinstance(sources, list) or not all(isinstance(source, dict) for source in sources):
@@ -169,6 +174,11 @@ def check(config: Config) -> None:
         *_outside("network.connect_timeout", config.network.connect_timeout, 0.1, 3_600),
         *_outside("network.read_timeout", config.network.read_timeout, 0.1, 3_600),
         *_outside("network.fetch_timeout", config.network.fetch_timeout, 0.1, 86_400),
+        *_outside("breaker.failing_share", config.breaker.failing_share, 0, 1),
+        *_outside("breaker.fewest_failing", config.breaker.fewest_failing, 1, 1_000_000),
+        *_outside("breaker.failing_passes", config.breaker.failing_passes, 1, 1_000_000),
+        *_outside("breaker.cool_down", config.breaker.cool_down, 0, 86_400),
+        *_outside("breaker.longest_cool_down", config.breaker.longest_cool_down, 0, 604_800),
         *_outside("reading.limits.depth", config.reading.limits.depth, 10, 500),
         *_outside("reading.limits.page_bytes", config.reading.limits.page_bytes, 1, 1 << 30),
         *_outside("reading.limits.rdf_bytes", config.reading.limits.rdf_bytes, 1, 1 << 30),

@@ -8,10 +8,12 @@
     ├── SystemicError        every file would fail alike: the pass stops, the checkpoint stays
     │   ├── DatabaseError    the database can't be written, or isn't ours
     │   ├── StateError       the state directory can't be written, so nothing can be fetched
+    │   ├── FailingError     too many files fail in one pass
     │   └── DamageError      a clone has lost objects, which is proven
     ├── DeadlineError        work in a process of its own took longer than it may
     ├── DiedError            work in a process of its own ended that process
     ├── StoppedError         asked to stop while something was waited for
+    ├── OpenError            a circuit breaker is open: the next attempt waits
     ├── HeldError            deletions that look like a mistake: all else is saved, the checkpoint stays
     └── FatalError           no pass can start until an operator acts
         ├── ConfigError      the configuration or the command line
@@ -105,6 +107,18 @@ class DamageError(SystemicError):
     """A clone has lost objects, which is proven: it is to be made anew."""
 
     exit_code = ExitCode.REMOTE
+
+
+class FailingError(SystemicError):
+    """So many files fail in one pass that the fault can hardly be theirs."""
+
+    exit_code = ExitCode.HELD
+
+
+class OpenError(VisionflowError):
+    """A circuit breaker is open: nothing is tried until its cool-down is over."""
+
+    exit_code = ExitCode.HELD
 
 
 class HeldError(VisionflowError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
 
 DEFAULT_PREFIXES: Mapping[str, str] = {
@@ -198,6 +199,11 @@ class KnownFile:
     blob_saved: str | None = None
     digest_saved: str | None = None
     attempts: int = 0
+
+
+def timestamp(moment: datetime) -> str:
+    """Write a moment as the database keeps it: UTC, to the second."""
+    return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 def name_key(name: str) -> str:

@@ -44,6 +44,8 @@ def test_status_as_json(filled: Daemon, repo: Repo) -> None:
     (found,) = filled.run("status", "--database", "kg.db", "--json").json
     run = found.pop("last_run")
     assert re.fullmatch(TIME, found.pop("last_checked"))
+    breakers = {each["guards"]: each["state"] for each in found.pop("breakers")}
+    assert breakers == dict.fromkeys(("files", "database", "remote"), "closed")
     assert found == {
         "ontology_id": "default",
         "source": str(repo.path),

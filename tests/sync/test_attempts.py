@@ -12,8 +12,8 @@ import pytest
 from tests.support import Repo, class_page, git
 from visionflow_daemon.errors import ConfigError, PageError, SystemicError, TransientError
 from visionflow_daemon.git.repository import find_local
-from visionflow_daemon.model import Reading
-from visionflow_daemon.storage.database import Database, timestamp
+from visionflow_daemon.model import Reading, timestamp
+from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.ledger import entries, make_due
 from visionflow_daemon.storage.migrate import open_migrated
 from visionflow_daemon.sync.job import Job, Services

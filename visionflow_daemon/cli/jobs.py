@@ -17,4 +17,5 @@ def job_of(config: Config, source: SourceConfig) -> Job:
         queue=config.sync.queue,
         lock_timeout=config.sync.lock_timeout,
         mass_delete_share=config.sync.mass_delete_share,
+        breaker=config.breaker,
     )

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 import click
 import peewee
 
+from visionflow_daemon import config as configuration
+from visionflow_daemon import lean
 from visionflow_daemon.cli import tables
 from visionflow_daemon.cli.settings import as_json, common, known_ontology, load, merged, ontology_of, open_existing
 from visionflow_daemon.errors import ConfigError, DatabaseError
-from visionflow_daemon.model import display_path, harmless
-from visionflow_daemon.storage.database import Database, timestamp
+from visionflow_daemon.model import display_path, harmless, timestamp
+from visionflow_daemon.storage.database import Database
 from visionflow_daemon.sync.retry import IN_LEDGER, judge, persistently
 
 if TYPE_CHECKING:
@@ -93,24 +95,31 @@ def failures(
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
 @click.pass_context
 def retry(context: click.Context, /, *, paths: tuple[str, ...], as_json: bool, **given: Any) -> None:  # noqa: ANN401
-    """Let the next pass try failed files again, though nothing has changed.
+    """Let the next pass try failed files again, though nothing has changed, and close the circuit breakers.
 
     PATH is a failed file's, as `failures` shows it, or a glob as in .gitignore; without any, all are tried.
     """
+    lean.import_structlog()
     from visionflow_daemon.storage import files  # noqa: PLC0415 - as all below: verbs start lean
+    from visionflow_daemon.sync.breakers import Breakers  # noqa: PLC0415
 
     options = merged(context, **given)
     config = load(options)
     database = open_existing(config, read_only=False)
     ontology_id = known_ontology(ontology_of(config, options), files.ontologies(database))
     due = _make_due(database, ontology_id, paths)
+    closed = Breakers(configuration.state_directory(os.environ), database.path, ontology_id).close()
     database.close()
     if as_json:
-        tables.echo_json({"retried": [each.display_path for each in due], "total": len(due)})
-    elif due:
+        breakers = [dataclasses.asdict(each) for each in closed]
+        tables.echo_json({"retried": [each.display_path for each in due], "total": len(due), "closed": breakers})
+        return
+    for breaker in closed:
+        click.echo(harmless(f"the circuit breaker of the {breaker.guards} is closed"))
+    if due:
         click.echo(f"{len(due):,} failed {'file is' if len(due) == 1 else 'files are'} due: the next pass tries again")
     else:
-        click.echo("no file has failed: there is nothing to try again")
+        click.echo("no file has failed" + ("" if closed else ": there is nothing to try again"))
 
 
 def _make_due(database: Database, ontology_id: str, paths: Sequence[str]) -> list[Failed]:

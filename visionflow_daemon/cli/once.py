@@ -23,8 +23,9 @@ from visionflow_daemon.errors import ConfigError, ExitCode, HeldError, Visionflo
 from visionflow_daemon.git import repository
 from visionflow_daemon.git.credentials import Credentials
 from visionflow_daemon.logs import LineSink
+from visionflow_daemon.model import timestamp
 from visionflow_daemon.storage import files
-from visionflow_daemon.storage.database import Database, timestamp
+from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.migrate import open_migrated
 from visionflow_daemon.sync import checked
 from visionflow_daemon.sync.job import Job, Services

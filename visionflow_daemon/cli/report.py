@@ -3,13 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
+from visionflow_daemon.model import timestamp
 from visionflow_daemon.storage import checkpoint, files
 from visionflow_daemon.storage.checkpoint import LastRun
 from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.files import Totals
 from visionflow_daemon.sync import checked
+from visionflow_daemon.sync.breakers import Breakers
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerStanding:
+    """The state of one circuit breaker."""
+
+    guards: str
+    state: str
+    failures: int
+    since: str | None
+    reason: str | None
+    retry_at: str | None
+
+    @property
+    def next(self) -> str:
+        """Say what comes next, and why."""
+        when = f"the next attempt is due at {self.retry_at}" if self.retry_at else "the next pass tries again"
+        return f"{when}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +45,7 @@ class Standing:
     last_checked: str | None
     last_run: LastRun | None
     holds: Totals
+    breakers: list[BreakerStanding]
 
     def rows(self) -> list[tuple[str, object]]:
         """Give the rows of a table for people."""
@@ -45,6 +67,11 @@ class Standing:
             )
             rows.append(("", f"of {run.planned:,} planned by {run.plan}: {run.plan_reason}"))
             rows += [("", run.error)] if run.error else []
+        rows += [
+            (f"breaker of the {each.guards}", f"{each.state}: {each.failures:,} failed since {each.since}; {each.next}")
+            for each in self.breakers
+            if each.failures
+        ]
         return [
             *rows,
             ("files", f"{held.files:,}, {held.skipped:,} of them without an ontology"),
@@ -61,6 +88,7 @@ class Standing:
 def standing(database: Database, state: Path, ontology_id: str) -> Standing:
     """Look up the state of one ontology."""
     held = checkpoint.load(database, ontology_id)
+    now = timestamp(datetime.now(UTC))
     note = checked.last(state, database.path, ontology_id)
     return Standing(
         ontology_id=ontology_id,
@@ -71,4 +99,8 @@ def standing(database: Database, state: Path, ontology_id: str) -> Standing:
         last_checked=note.at if note else None,
         last_run=checkpoint.last_run(database, ontology_id),
         holds=files.totals(database, ontology_id),
+        breakers=[
+            BreakerStanding(each.guards, each.state(now), each.failures, each.since, each.reason, each.retry_at)
+            for each in Breakers(state, database.path, ontology_id).all().values()
+        ],
     )

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from visionflow_daemon import config as configuration
+from visionflow_daemon import lean
 from visionflow_daemon.cli import tables
 from visionflow_daemon.cli.settings import (
     Options,
@@ -32,6 +33,7 @@ from visionflow_daemon.model import Page, harmless
 @click.pass_context
 def status(context: click.Context, /, *, as_json: bool, **given: Any) -> None:  # noqa: ANN401 - click's parameters
     """Say how far each ontology is synced, and what it holds."""
+    lean.import_structlog()
     from visionflow_daemon.cli.report import Standing, standing  # noqa: PLC0415 - as all below: verbs start lean
     from visionflow_daemon.storage import files  # noqa: PLC0415
 

@@ -88,11 +88,15 @@ def open_repository(path: Path) -> pygit2.Repository:
 
 
 def find_local(location: str, branch: str | None, base: Path) -> Target:
-    """Find the commit of a repository on this machine, which is only read. Raises SourceError."""
+    """Find the commit of a repository on this machine, which is only read.
+
+    Raises SourceError, and ObjectError for a repository that is damaged.
+    """
     path = (base / Path(location).expanduser()).resolve()
     repository = open_repository(path)
     try:
-        return _local_target(repository, path, branch)
+        with objects_read():
+            return _local_target(repository, path, branch)
     finally:
         repository.free()
 

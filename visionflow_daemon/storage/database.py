@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +38,6 @@ Observe = Callable[[float, float], None]
 
 def _nobody(_waited: float, _held: float) -> None:
     """Nobody watches the writes."""
-
-
-def timestamp(moment: datetime) -> str:
-    """Write a moment as the database keeps it: UTC, to the second."""
-    return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 def array(values: Iterable[str | int | list[Any]]) -> bytes | str:

@@ -15,9 +15,8 @@ from structlog.typing import FilteringBoundLogger
 from visionflow_daemon.errors import ObjectError, PageError, TransientError
 from visionflow_daemon.formats.choose import read_page
 from visionflow_daemon.git.repository import open_repository, read_blob
-from visionflow_daemon.model import EntryKind, KnownFile, Page, Reading, TreeEntry, display_path
+from visionflow_daemon.model import EntryKind, KnownFile, Page, Reading, TreeEntry, display_path, timestamp
 from visionflow_daemon.storage import files
-from visionflow_daemon.storage.database import timestamp
 from visionflow_daemon.storage.writer import Content, Failure, Writer
 from visionflow_daemon.sync.progress import Outcome
 from visionflow_daemon.sync.retry import ATTEMPTS, FailureClass, Verdict, judge, next_attempt, persistently
@@ -104,7 +103,7 @@ class Applier:
             reason=verdict.reason,
             exc_info=error if verdict.is_ours else None,
         )
-        return Outcome("failed")
+        return Outcome("failed", is_transient=is_transient)
 
     def _last_good(self, repository: pygit2.Repository, entry: TreeEntry, known: KnownFile | None) -> Page | None:
         """Read a file's last good content anew, where it was read by other rules than today's, and still can be."""

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import orjson
 
+FOLDER = "checked"
+
 
 @dataclass(frozen=True, slots=True)
 class Checked:
@@ -19,7 +21,7 @@ class Checked:
 
 def note(state: Path, database: Path, ontology_id: str, checked: Checked) -> None:
     """Write the note down, whole or not at all. Raises OSError where the state directory can't be written."""
-    path = _path(state, database, ontology_id)
+    path = note_path(state, FOLDER, database, ontology_id)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     fresh = path.with_suffix(".new")
     fresh.write_bytes(orjson.dumps({"at": checked.at, "commit": checked.commit}))
@@ -29,12 +31,13 @@ def note(state: Path, database: Path, ontology_id: str, checked: Checked) -> Non
 def last(state: Path, database: Path, ontology_id: str) -> Checked | None:
     """Read the note; None when there is none, or none that can be read."""
     try:
-        found = orjson.loads(_path(state, database, ontology_id).read_bytes())
+        found = orjson.loads(note_path(state, FOLDER, database, ontology_id).read_bytes())
         return Checked(str(found["at"]), str(found["commit"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _path(state: Path, database: Path, ontology_id: str) -> Path:
+def note_path(state: Path, folder: str, database: Path, ontology_id: str) -> Path:
+    """Give the place of a note on one ontology of one database in a folder of the state directory."""
     name = sha256(f"{database.resolve()}\0{ontology_id}".encode()).hexdigest()[:16]
-    return state / "checked" / f"{name}.json"
+    return state / folder / f"{name}.json"

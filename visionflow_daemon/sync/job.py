@@ -14,6 +14,7 @@ import orjson
 from visionflow_daemon.formats.choose import reading_digest
 from visionflow_daemon.model import Reading
 from visionflow_daemon.storage.database import Database
+from visionflow_daemon.sync.breaker import Rules
 from visionflow_daemon.sync.progress import Unwatched, Watcher
 
 
@@ -32,6 +33,7 @@ class Job:
     queue: int
     lock_timeout: float
     mass_delete_share: float = 1.0
+    breaker: Rules = field(default_factory=Rules)
     full: bool = False
     replace_source: bool = False
 

@@ -42,10 +42,14 @@ class Unwatched:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one file: one of Tally's counts, and how many of its statements were left out."""
+    """What became of one file: one of Tally's counts, and how many of its statements were left out.
+
+    `is_transient`: it failed for what another attempt may not meet.
+    """
 
     kind: str
     warnings: int = 0
+    is_transient: bool = False
 
 
 class Progress:

@@ -11,7 +11,19 @@ from typing import TypeVar
 
 import peewee
 
-from visionflow_daemon.errors import FatalError, PageError, SystemicError, TransientError
+from visionflow_daemon.errors import (
+    DamageError,
+    DatabaseError,
+    FailingError,
+    FatalError,
+    PageError,
+    RemoteError,
+    StateError,
+    SystemicError,
+    TransientError,
+    UnreachableError,
+)
+from visionflow_daemon.sync.breaker import Guarded
 
 Result = TypeVar("Result")
 
@@ -87,6 +99,23 @@ def judge(error: BaseException) -> Verdict:  # noqa: PLR0911 - one line a class 
             return Verdict(FailureClass.SYSTEMIC, f"the operating system refuses: {error}")
         case _:
             return Verdict(FailureClass.PAGE, f"internal error: {type(error).__name__}: {error}", is_ours=True)
+
+
+def guarded_by(error: BaseException) -> tuple[Guarded | None, str]:
+    """Say which circuit breaker counts what a pass failed with, None for none, and the reason in words."""
+    match error:
+        case FailingError():
+            return Guarded.FILES, str(error)
+        case RemoteError() | UnreachableError() | StateError() | DamageError():
+            return Guarded.REMOTE, str(error)
+        case DatabaseError():
+            return Guarded.DATABASE, str(error)
+        case peewee.DatabaseError() | sqlite3.DatabaseError():
+            verdict = _judge_database(error)
+            is_guarded = verdict.failure_class in {FailureClass.TRANSIENT, FailureClass.SYSTEMIC}
+            return Guarded.DATABASE if is_guarded else None, verdict.reason
+        case _:
+            return None, str(error)
 
 
 def _judge_database(error: BaseException) -> Verdict:

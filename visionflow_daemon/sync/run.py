@@ -14,17 +14,18 @@ from visionflow_daemon.errors import ConfigError, HeldError
 from visionflow_daemon.formats.choose import reading_digest
 from visionflow_daemon.git.damage import Doubt
 from visionflow_daemon.git.repository import Target, has_commit
+from visionflow_daemon.model import timestamp
 from visionflow_daemon.storage import checkpoint, ledger
 from visionflow_daemon.storage.checkpoint import Checkpoint, Run, Tally
-from visionflow_daemon.storage.database import timestamp
 from visionflow_daemon.storage.lock import ontology_lock
 from visionflow_daemon.storage.writer import Writer
 from visionflow_daemon.sync import guard
 from visionflow_daemon.sync.apply import Applier
+from visionflow_daemon.sync.failing import Failing
 from visionflow_daemon.sync.job import Job, Services, selection_digest
 from visionflow_daemon.sync.plan import Plan
 from visionflow_daemon.sync.pool import Pool, Turn
-from visionflow_daemon.sync.progress import Progress
+from visionflow_daemon.sync.progress import Outcome, Progress
 from visionflow_daemon.sync.survey import make_plan
 
 log = structlog.get_logger()
@@ -148,7 +149,13 @@ def _apply(job: Job, services: Services, target: Target, planned: Plan, progress
     turn = Turn()
     sleep = turn.left_for(services.sleep)
     doubt = Doubt(target.repository, target.commit).settle if target.is_clone else _no_doubt
-    applier = Applier(target.repository, writer, job.reading, digest, doubt, progress.add, sleep, services.now)
+    failing = Failing(job.breaker, planned.size)
+
+    def report(outcome: Outcome) -> None:
+        progress.add(outcome)
+        failing.add(outcome)
+
+    applier = Applier(target.repository, writer, job.reading, digest, doubt, report, sleep, services.now)
     workers = min(job.workers, max(planned.size, 1))
     is_whole = Pool(workers, job.queue, applier.saver, turn).run(planned.saves, services.stop, progress.tick)
     if is_whole and planned.to_delete:

@@ -14,6 +14,7 @@ from visionflow_daemon.git import clone, damage, repository
 from visionflow_daemon.git.credentials import Credentials, is_remote, redact
 from visionflow_daemon.git.remote import Remote, keep_tidy
 from visionflow_daemon.git.repository import Network, Target
+from visionflow_daemon.sync.breakers import Breakers
 from visionflow_daemon.sync.job import Job, Services
 from visionflow_daemon.sync.retry import persistently
 from visionflow_daemon.sync.run import Summary, run_pass
@@ -37,10 +38,25 @@ class Source:
 
 
 def sync(source: Source, job: Job, services: Services) -> Summary:
-    """Bring an ontology to its source's commit; a clone that proves to be damaged on the way is made anew.
+    """Bring an ontology to its source's commit, if no circuit breaker is open.
 
-    Raises what `run_pass` raises, and what `Remote.fetch` does.
+    Raises OpenError where one is, what `run_pass` raises, and what `Remote.fetch` does.
     """
+    breakers = Breakers(source.state, services.database.path, job.ontology_id)
+    breakers.try_pass(services.now())
+    try:
+        summary = _sync_mending(source, job, services)
+    except Exception as error:
+        breakers.note(error, job.breaker, services.now())
+        raise
+    if summary.is_whole:
+        for closed in breakers.close():
+            log.info("breaker closed", breaker=closed.guards, failures=closed.failures, since=closed.since)
+    return summary
+
+
+def _sync_mending(source: Source, job: Job, services: Services) -> Summary:
+    """Run a pass; a clone that proves to be damaged on the way is made anew."""
     if not is_remote(source.location):
         return run_pass(job, services, lambda: repository.find_local(source.location, source.branch, source.base))
     place = clone.clone_path(source.state, source.location)

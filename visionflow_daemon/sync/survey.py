@@ -8,10 +8,9 @@ from itertools import islice
 from visionflow_daemon.formats.choose import reading_digest
 from visionflow_daemon.git import changes
 from visionflow_daemon.git.repository import Target, has_commit, open_repository
-from visionflow_daemon.model import TreeEntry
+from visionflow_daemon.model import TreeEntry, timestamp
 from visionflow_daemon.storage import files, ledger
 from visionflow_daemon.storage.checkpoint import Checkpoint
-from visionflow_daemon.storage.database import timestamp
 from visionflow_daemon.sync import plan
 from visionflow_daemon.sync.job import Job, Services
 from visionflow_daemon.sync.plan import Plan, Way

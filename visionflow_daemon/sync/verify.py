@@ -19,11 +19,11 @@ from visionflow_daemon.errors import ConfigError, PageError, TransientError
 from visionflow_daemon.formats.choose import reading_digest
 from visionflow_daemon.git import changes
 from visionflow_daemon.git.repository import open_repository
-from visionflow_daemon.model import KnownFile, Page, TreeEntry
+from visionflow_daemon.model import KnownFile, Page, TreeEntry, timestamp
 from visionflow_daemon.storage import checkpoint, derive, files
 from visionflow_daemon.storage.checkpoint import Tally
 from visionflow_daemon.storage.compare import Difference, compare
-from visionflow_daemon.storage.database import Database, timestamp
+from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.facts import Touched
 from visionflow_daemon.storage.lock import ontology_lock
 from visionflow_daemon.storage.migrate import migrate
