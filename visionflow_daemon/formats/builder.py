@@ -160,7 +160,7 @@ def canonical_json(value: Mapping[str, Any] | None) -> str:
     """Write JSON in one canonical form: keys sorted, no blanks, NUL replaced (no PostgreSQL text can hold it)."""
     if not value:
         return "{}"
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode().replace("\\u0000", "\\ufffd")
+    return canonical_scalar(value).replace("\\u0000", "\\ufffd")
 
 
 def _text(text: object) -> str | None:
@@ -171,15 +171,19 @@ def _text(text: object) -> str | None:
 
 
 def canonical_scalar(value: object) -> str:
-    """Write any JSON value as text."""
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    """Write any JSON value as text. Raises PageError for what nests deeper than orjson writes."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    except orjson.JSONEncodeError as error:
+        raise PageError(f"JSON that can't be kept: {error}") from None
 
 
 def _without_nul(axiom: Axiom) -> Axiom:
-    if "\0" in axiom.object or "\0" in axiom.annotations:
-        return replace(
-            axiom, object=axiom.object.replace("\0", "\ufffd"), annotations=axiom.annotations.replace("\0", "\ufffd")
+    if "\0" in axiom.object or "\0" in axiom.annotations or "\0" in axiom.subject:
+        subject, target, annotations = (
+            text.replace("\0", "\ufffd") for text in (axiom.subject, axiom.object, axiom.annotations)
         )
+        return replace(axiom, subject=subject, object=target, annotations=annotations)
     return axiom
 
 

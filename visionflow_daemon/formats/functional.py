@@ -15,7 +15,8 @@ from visionflow_daemon.formats import iri
 from visionflow_daemon.formats.builder import PageBuilder
 from visionflow_daemon.formats.expression import Stated
 from visionflow_daemon.formats.horned import OwlSyntaxError, components
-from visionflow_daemon.formats.statements import Statement, nesting, statements
+from visionflow_daemon.formats.prefixes import FUNCTIONAL, refuse_expansion
+from visionflow_daemon.formats.statements import AXIOM_KEYWORDS, DOCUMENT_KEYWORDS, Statement, nesting, statements
 from visionflow_daemon.model import Limits
 
 HEADER = re.compile(r"(?:\s++|#[^\n]*+)*+(?:Prefix|Ontology)\s*\(")
@@ -30,6 +31,8 @@ def read(page: PageBuilder, text: str, first_line: int | None = None, namespace:
     `first_line` is the line of the file on which `text` begins; `namespace` is what the empty prefix stands for
     where the text doesn't say. Raises PageError for more statements than the limit.
     """
+    if "Prefix" in text:
+        refuse_expansion(text, FUNCTIONAL, page.reading.limits)
     prefixes = dict(page.reading.prefixes)
     if namespace is not None:
         prefixes[""] = namespace
@@ -99,22 +102,24 @@ def _mended(page: PageBuilder, cut: Sequence[Statement], known: Mapping[str, str
 
 def _one_by_one(page: PageBuilder, cut: Sequence[Statement], prefixes: dict[str, str]) -> Iterator[Stated]:
     """Read each statement for itself; a prefix that the text declares holds for what follows."""
-    declared = _declaring(prefixes)
     for statement in cut:
-        if statement.keyword == "Prefix" and (match := PREFIX.match(statement.text)):
+        text = statement.text
+        if statement.keyword == "Prefix" and (match := PREFIX.match(text)):
             prefixes[match[1]] = match[2]
-            declared = _declaring(prefixes)
             continue
         problem = statement.problem
+        if problem is None and statement.keyword not in AXIOM_KEYWORDS | DOCUMENT_KEYWORDS:
+            problem = f"no axiom is called {iri.shorten(statement.keyword, 40)!r}"
         if statement.deepest > page.reading.limits.depth:
             problem = f"nested deeper than {page.reading.limits.depth} levels"
         if problem is None:
+            declared = _declaring(_used(text, prefixes))
             try:
-                yield from components(declared + _enclosed(statement.text), "ofn", statement.line)
+                yield from components(declared + _enclosed(text), "ofn", statement.line)
             except OwlSyntaxError as error:
                 problem = _why(statement, error, len((declared + _enclosed("")).encode()) - len("\n)"))
         if problem is not None:
-            page.warn(f"left out, {problem}: {iri.shorten(statement.text)}", statement.line)
+            page.warn(f"left out, {problem}: {iri.shorten(text)}", statement.line)
         else:
             _warn_of_mended(page, statement)
 
@@ -122,6 +127,12 @@ def _one_by_one(page: PageBuilder, cut: Sequence[Statement], prefixes: dict[str,
 def _warn_of_mended(page: PageBuilder, statement: Statement) -> None:
     if statement.mended:
         page.warn(f"{statement.mended}: {iri.shorten(statement.text)}", statement.line)
+
+
+def _used(text: str, prefixes: Mapping[str, str]) -> dict[str, str]:
+    """Give those prefixes that a statement may mean: declaring all for each would make many cost their product."""
+    names = {match[0][:-1] for match in PREFIX_NAME.finditer(text)}
+    return {name: prefixes[name] for name in sorted(names) if name in prefixes}
 
 
 def _declaring(prefixes: Mapping[str, str]) -> str:
