@@ -15,7 +15,7 @@ from visionflow_daemon.formats import iri
 from visionflow_daemon.formats.builder import PageBuilder
 from visionflow_daemon.formats.expression import Stated
 from visionflow_daemon.formats.horned import OwlSyntaxError, components
-from visionflow_daemon.formats.prefixes import FUNCTIONAL, refuse_expansion
+from visionflow_daemon.formats.prefixes import FUNCTIONAL, refuse_expansion, refuse_uses, too_long
 from visionflow_daemon.formats.statements import AXIOM_KEYWORDS, DOCUMENT_KEYWORDS, Statement, nesting, statements
 from visionflow_daemon.model import Limits
 
@@ -85,12 +85,13 @@ def _mended(page: PageBuilder, cut: Sequence[Statement], known: Mapping[str, str
     prefixes = dict(known)
     behind = 0
     while behind < len(cut) and cut[behind].keyword == "Prefix" and (match := PREFIX.match(cut[behind].text)):
-        prefixes[match[1]] = match[2]
+        _declare(prefixes, match, cut[behind], page.reading.limits)
         behind += 1
     axioms = cut[behind:]
     if any(each.keyword == "Prefix" for each in axioms):
         return None
     text = "\n".join(each.text for each in axioms)
+    refuse_uses(text, prefixes.items())
     try:
         found = components(_declaring(prefixes) + _enclosed(text), "ofn", cut[0].line if cut else None)
     except OwlSyntaxError:
@@ -105,7 +106,7 @@ def _one_by_one(page: PageBuilder, cut: Sequence[Statement], prefixes: dict[str,
     for statement in cut:
         text = statement.text
         if statement.keyword == "Prefix" and (match := PREFIX.match(text)):
-            prefixes[match[1]] = match[2]
+            _declare(prefixes, match, statement, page.reading.limits)
             continue
         problem = statement.problem
         if problem is None and statement.keyword not in AXIOM_KEYWORDS | DOCUMENT_KEYWORDS:
@@ -127,6 +128,12 @@ def _one_by_one(page: PageBuilder, cut: Sequence[Statement], prefixes: dict[str,
 def _warn_of_mended(page: PageBuilder, statement: Statement) -> None:
     if statement.mended:
         page.warn(f"{statement.mended}: {iri.shorten(statement.text)}", statement.line)
+
+
+def _declare(prefixes: dict[str, str], match: re.Match[str], statement: Statement, limits: Limits) -> None:
+    if len(match[2]) > limits.iri_bytes:
+        raise too_long(match[1], limits, statement.line)
+    prefixes[match[1]] = match[2]
 
 
 def _used(text: str, prefixes: Mapping[str, str]) -> dict[str, str]:

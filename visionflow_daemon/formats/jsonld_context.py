@@ -93,7 +93,7 @@ def _measure(term: str, meant: Mapping[str, set[str]], ways: dict[str, int], abo
     """Count the terms that a term leads through. Raises PageError for too many, and so for a circle."""
     if above > LONGEST_WAY:
         raise PageError(
-            f"the context's term {shorten(term)!r} leads through more than {LONGEST_WAY} others, or in a circle"
+            f"the context's term {shorten(term)!r} leads through more than {LONGEST_WAY} others or in a circle"
         )
     if term not in ways:
         way = 0

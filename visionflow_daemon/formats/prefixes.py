@@ -11,9 +11,12 @@ from visionflow_daemon.formats.iri import shorten
 from visionflow_daemon.formats.text import line_of
 from visionflow_daemon.model import Limits
 
-FUNCTIONAL = re.compile(r"(?P<name>[^\s:(]*):(?:\s++|#[^\n]*+\n)*+=(?:\s++|#[^\n]*+\n)*+<(?P<namespace>[^<>]*)>")
-MANCHESTER = re.compile(r"(?P<name>[^\s:]*):(?:\s++|#[^\n]*+\n)*+<(?P<namespace>[^<>]*)>")
-USE = re.compile(r"([^\s:(){}\[\],;\"<>=]*):")
+_BLANK = r"(?:\s++|#[^\n]*+)*+"
+FUNCTIONAL = re.compile(
+    rf"{_BLANK}Prefix{_BLANK}\({_BLANK}(?P<name>[^\s:(#]*+):{_BLANK}={_BLANK}<(?P<namespace>[^<>]*+)>{_BLANK}\)"
+)
+MANCHESTER = re.compile(rf"{_BLANK}Prefix:{_BLANK}(?P<name>[^\s:#]*+):{_BLANK}<(?P<namespace>[^<>]*+)>")
+USE = re.compile(r"([^\s:(){}\[\],;\"<>=]*+):?")
 FREE_BYTES = 10_000_000
 GROWTH = 30
 """How many times its size, beyond what is free, a file may grow by the expansion of its names."""
@@ -25,12 +28,14 @@ def most_expanded(size: int) -> int:
 
 
 def refuse_expansion(text: str, declaring: re.Pattern[str], limits: Limits) -> None:
-    """Refuse a text whose prefixes, as a pattern finds them, are too long or expand to too much."""
+    """Refuse a text whose prefixes, which stand at its head as a pattern tells, are too long or expand to too much."""
     declared = []
-    for match in declaring.finditer(text):
+    position = 0
+    while match := declaring.match(text, position):
         if len(match["namespace"]) > limits.iri_bytes:
-            raise too_long(match["name"], limits, line_of(text, match.start()))
+            raise too_long(match["name"], limits, line_of(text, match.start("name")))
         declared.append((match["name"], match["namespace"]))
+        position = match.end()
     refuse_uses(text, declared)
 
 
@@ -41,7 +46,7 @@ def refuse_uses(text: str, declared: Iterable[tuple[str, str]]) -> None:
         longest[name] = max(longest.get(name, 0), len(namespace))
     if text.count(":") * max(longest.values(), default=0) <= most_expanded(len(text)):
         return
-    uses = Counter(match[1] for match in USE.finditer(text))
+    uses = Counter(match[1] for match in USE.finditer(text) if match[0].endswith(":"))
     if sum(uses[name] * length for name, length in longest.items()) > most_expanded(len(text)):
         raise grown(len(text))
 

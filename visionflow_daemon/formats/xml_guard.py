@@ -14,9 +14,11 @@ from visionflow_daemon.model import Limits
 FORBIDDEN = re.compile(r"<!(?:DOCTYPE|ENTITY)", re.IGNORECASE)
 DECLARATION = re.compile(r"\s*+<\?xml\b[^>]*+>")
 BLANK = re.compile(r"\s*+")
-ROOT = re.compile(r"<(?P<name>[\w.-]++(?::[\w.-]++)?+)(?P<attributes>(?:\s[^>]*+)?+)>")
+ROOT = re.compile(r"<(?P<name>[\w.-]++(?::[\w.-]++)?+)(?P<attributes>(?:\s[^>]*+)?+)/?>")
 NAMESPACES = 1_000
 """How many namespaces may hold at one place of a file: the reader copies all of them at each that is declared."""
+TEXT_LINES = 100_000
+"""How many lines one text may have: rdflib copies all of it at each."""
 LITERAL_BYTES = 64_000
 """How long one XML literal may be: rdflib copies all of it at each tag and line."""
 
@@ -67,6 +69,7 @@ def refuse_excess(text: str, depth: int, limits: Limits) -> list[tuple[str, str]
     seen.parser = parser
     parser.StartElementHandler = seen.start
     parser.EndElementHandler = seen.end
+    parser.CharacterDataHandler = seen.text
     try:
         parser.Parse(text.encode(), True)
     except expat.ExpatError as error:
@@ -84,10 +87,12 @@ class _Seen:
     prefixes: list[tuple[str, str]] = field(default_factory=list)
     _open: int = 0
     _namespaces: list[int] = field(default_factory=lambda: [0])
+    _pieces: int = 0
     _literal: int = 0
     _literal_start: int = 0
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
+        self._pieces = 0
         self._open += 1
         if self._open > self.depth:
             raise PageError(f"nested deeper than {self.depth} levels", self._line())
@@ -104,6 +109,11 @@ class _Seen:
             if len(namespace) > self.limits.iri_bytes:
                 raise too_long(attributes.get("name", ""), self.limits, self._line())
             self.prefixes.append((attributes.get("name", ""), namespace))
+
+    def text(self, _text: str) -> None:
+        self._pieces += 1  # the reader gives the line and its end apart
+        if self._pieces > 2 * TEXT_LINES:
+            raise PageError(f"a text of more than {TEXT_LINES:,} lines", self._line())
 
     def end(self, _name: str) -> None:
         if self._literal == self._open:
