@@ -74,7 +74,8 @@ TURTLE = f"""@prefix : <urn:m:> . @prefix owl: <{OWL}> . @prefix rdfs: <{RDFS}> 
 @base <http://example.org/> .
 :violin a owl:Class ; rdfs:label "violin"@en, '''Vio"line'''@de ; rdfs:subClassOf :string, # a comment
   [ a owl:Restriction ; owl:onProperty :hasPart ; owl:someValuesFrom [ owl:unionOf ( :bow :peg <finger> ) ] ] .
-:hasPart a owl:ObjectProperty ; rdfs:domain :thing . :v1 a :violin ; :weight 0.45, 1e3, true ; :next _:b . _:b :next _:b .
+:hasPart a owl:ObjectProperty ; rdfs:domain :thing . :v1 a :violin ; :weight 0.45, 1e3, true ; :next _:b .
+_:b :next _:b .
 [] a owl:AllDisjointClasses ; owl:members ( :violin :viola ) .
 """
 NTRIPLES = f"""<urn:m:violin> <{RDF}type> <{OWL}Class> .
@@ -107,7 +108,7 @@ OWL_XML = f"""<?xml version="1.0"?>
 """
 JSONLD = """{"@context": {"@vocab": "urn:m:", "owl": "http://www.w3.org/2002/07/owl#", "next": {"@type": "@id"},
  "parent": {"@id": "http://www.w3.org/2000/01/rdf-schema#subClassOf", "@type": "@id"}, "all": {"@container": "@list"}},
- "@graph": [{"@id": "urn:m:violin", "@type": "owl:Class", "parent": ["urn:m:string", {"@type": "owl:Class"}]},
+ "@graph": [{"@id": "urn:m:violin", "@type": "owl:Class", "parent": ["urn:m:string", {"@id": "urn:m:bow", "@type": "owl:Class"}]},
   {"@id": "_:b", "next": "_:b", "weight": 0.45, "text": {"@value": "bow", "@language": "en"}, "all": [1, "two", null]}]}
 """
 FUNCTIONAL = """Prefix(:=<urn:m:>) Prefix(rdfs:=<http://www.w3.org/2000/01/rdf-schema#>)
@@ -148,69 +149,14 @@ SAMPLES: dict[str, tuple[bytes, str]] = {
     "manchester": (b"v.omn", MANCHESTER),
 }
 NASTY = [
-    *(
-        b"[[",
-        b"]]",
-        b"((",
-        b"```",
-        b"~~~",
-        b"::",
-        b"<!--",
-        b"-->",
-        b"<",
-        b">",
-        b'"',
-        b'"""',
-        b"'",
-        b"\\",
-        b"\\\\",
-        b'\\"',
-    ),
-    *(
-        b"#",
-        b";;",
-        b"_:",
-        b"_:b",
-        b"@",
-        b"^^",
-        b"{",
-        b"}",
-        b"[",
-        b"]",
-        b"(",
-        b")",
-        b".",
-        b",",
-        b";",
-        b"&",
-        b"&#0;",
-        b"\0",
-    ),
-    *(
-        b"\xff",
-        b"\xc3",
-        b"\xed\xa0\x80",
-        b"\xef\xbb\xbf",
-        b"\xff\xfe",
-        b"\r",
-        b"\r\n",
-        b"\x0b",
-        b"\x1b[31m",
-        b"\x85",
-        b"\x7f",
-    ),
-    *("\u2028\u202e\u0301\ud7ff\ufffe".encode(), b"\\ud800", b"\\udfff", b"\\u0000", b"\\U00110000", b"\\u", b"%00"),
-    *(b"9" * 400, b"-1", b"1e999", b"99999999999", b"NaN", b"null", b"true", b"A" * 2_000, b" " * 500, b"\n" * 50),
-    *(b"Prefix(", b"Ontology(", b"SubClassOf(", b"ObjectComplementOf(", b"Class:", b"not ", b"- ### OntologyBlock\n"),
-    *(
-        b"owl:functional-syntax:: |\n",
-        b"```json-ld\n",
-        b"@prefix : <> .",
-        b"@base <x> .",
-        b"<!DOCTYPE x>",
-        b"<![CDATA[",
-    ),
-    *(b'"@context":"http://127.0.0.1:9/x",', b'"@id":"_:b",', b'"@import":"file:///etc/passwd",', b"<urn:a b>"),
+    *(b"[[ ]] (( ``` ~~~ :: <!-- --> < > # ;; _: _:b @ ^^ { } [ ] ( ) . , ; & &#0; %00").split(),
+    *(b'" """ \' \\ \\\\ \\" \\ud800 \\udfff \\u0000 \\U00110000 \\u -1 1e999 99999999999 NaN null true').split(),
+    *(b"Prefix( Ontology( SubClassOf( ObjectComplementOf( Class: not <urn:a\tb>").split(b" "),
+    *(b"<!DOCTYPE", b"<!ENTITY", b"<![CDATA[", b"\x0b", b"\x85", b"\x7f", b"\x1b[31m"),
+    *(b"\0", b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\xff\xfe", b"\r", b"\r\n"),
+    *("\u2028\u202e\u0301\ud7ff\ufffe".encode(), b"9" * 400, b"A" * 2_000, b" " * 500, b"\n" * 50),
+    *(b"- ### OntologyBlock\n", b"owl:functional-syntax:: |\n", b"```json-ld\n", b"@prefix : <> .", b"@base <x> ."),
+    *(b'"@context":"http://127.0.0.1:9/x",', b'"@id":"_:b",', b'"@import":"file:///etc/passwd",'),
 ]
 
 

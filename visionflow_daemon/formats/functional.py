@@ -23,6 +23,7 @@ HEADER = re.compile(r"(?:\s++|#[^\n]*+)*+(?:Prefix|Ontology)\s*\(")
 PREFIX = re.compile(r"Prefix\(\s*([\w.-]*):\s*=\s*<([^<>\s]*)>\s*\)\Z")
 CLASS_DECLARATION = re.compile(r"Declaration\s*\(\s*Class\s*\(\s*(?:[\w.-]*:|<)([^\s<>()]+)")
 PREFIX_NAME = re.compile(r"[\w.-]*:")
+WORD = re.compile(r"[\w.-]*+:?")
 
 
 def read(page: PageBuilder, text: str, first_line: int | None = None, namespace: str | None = None) -> None:
@@ -138,7 +139,7 @@ def _declare(prefixes: dict[str, str], match: re.Match[str], statement: Statemen
 
 def _used(text: str, prefixes: Mapping[str, str]) -> dict[str, str]:
     """Give those prefixes that a statement may mean: declaring all for each would make many cost their product."""
-    names = {match[0][:-1] for match in PREFIX_NAME.finditer(text)}
+    names = {match[0][:-1] for match in WORD.finditer(text) if match[0].endswith(":")}
     return {name: prefixes[name] for name in sorted(names) if name in prefixes}
 
 

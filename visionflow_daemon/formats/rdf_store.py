@@ -12,6 +12,9 @@ from visionflow_daemon.formats.prefixes import grown, most_expanded
 from visionflow_daemon.formats.rdf_expression import Triple
 from visionflow_daemon.model import Limits
 
+FREE_LENGTH = 100
+"""How long a term may be before it counts as grown: that is what a short name or a bracket of a list may stand for."""
+
 
 def recorder(size: int, limits: Limits) -> Any:  # noqa: ANN401 - a class of rdflib
     """Make a store for a file of a size. Raises PageError while it is filled, for more than the file may hold."""
@@ -27,7 +30,8 @@ def recorder(size: int, limits: Limits) -> Any:  # noqa: ANN401 - a class of rdf
             self.order[triple] = None  # no parser asks for what it added: rdflib's own indexes would be memory lost
             if len(self.order) > limits.statements:
                 raise PageError(f"more than {limits.statements} statements in one file")
-            self.characters += sum(map(len, triple)) + len(getattr(triple[2], "language", None) or "")
+            self.characters += sum(max(0, len(term) - FREE_LENGTH) for term in triple)
+            self.characters += len(getattr(triple[2], "language", None) or "")
             if self.characters > most_expanded(size):
                 raise grown(size)
 
