@@ -123,7 +123,7 @@ RDF_FILES: dict[str, tuple[str, Make, str]] = {
         "written in full take more than",
     ),
     "nested blank nodes": ("ttl", again("[:p ", HEADS + ":x :y ", " ."), "nested too deeply"),
-    "lists": ("ttl", again("1 ", HEADS + ":x :y (", ") ."), PAGE),
+    "lists": ("ttl", again("1 ", HEADS + ":x :y (", ") ."), "more than 110,000 statements"),
     "expressions that share one": (
         "ttl",
         halves(counted(":a%(i)d ", HEADS + "_:u owl:unionOf (", ") .\n"), counted(":x%(i)d rdfs:subClassOf _:u .\n")),

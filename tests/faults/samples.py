@@ -108,7 +108,7 @@ OWL_XML = f"""<?xml version="1.0"?>
 """
 JSONLD = """{"@context": {"@vocab": "urn:m:", "owl": "http://www.w3.org/2002/07/owl#", "next": {"@type": "@id"},
  "parent": {"@id": "http://www.w3.org/2000/01/rdf-schema#subClassOf", "@type": "@id"}, "all": {"@container": "@list"}},
- "@graph": [{"@id": "urn:m:violin", "@type": "owl:Class", "parent": ["urn:m:string", {"@id": "urn:m:bow", "@type": "owl:Class"}]},
+ "@graph": [{"@id": "urn:m:violin", "@type": "owl:Class", "parent": ["urn:m:string", {"@id": "urn:m:bow"}]},
   {"@id": "_:b", "next": "_:b", "weight": 0.45, "text": {"@value": "bow", "@language": "en"}, "all": [1, "two", null]}]}
 """
 FUNCTIONAL = """Prefix(:=<urn:m:>) Prefix(rdfs:=<http://www.w3.org/2000/01/rdf-schema#>)

@@ -22,6 +22,7 @@ from visionflow_daemon.model import (
     PageName,
     PageWarning,
     Reading,
+    harmless,
     name_key,
 )
 
@@ -104,9 +105,9 @@ class PageBuilder:
         self._outbound.update(dict.fromkeys(name.replace("\0", "") for name in names))
 
     def warn(self, message: str, line: int | None = None) -> None:
-        """Report something that was not read as written; a hostile page can't flood the table of warnings."""
+        """Report something that was not read as written; no page can flood the table, or command a terminal."""
         if len(self._warnings) < MAX_WARNINGS:
-            self._warnings.append(PageWarning(message.replace("\0", "\ufffd"), line))
+            self._warnings.append(PageWarning(harmless(message), line))
         else:
             self._unshown_warnings += 1
 

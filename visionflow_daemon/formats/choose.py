@@ -10,7 +10,7 @@ from visionflow_daemon.errors import PageError
 from visionflow_daemon.formats import iri_first, jsonld_page, markdown, ontology_block, owl_text, rdf
 from visionflow_daemon.formats.builder import PageBuilder
 from visionflow_daemon.formats.text import decode, title_of
-from visionflow_daemon.model import NameRank, Page, Reading
+from visionflow_daemon.model import NameRank, Page, Reading, harmless
 
 PARSER_VERSION = 2
 """Raise this when the same bytes come to yield other facts: every file is then read anew, once."""
@@ -30,6 +30,8 @@ def read_page(path: bytes, data: bytes, reading: Reading) -> Page:
     """
     try:
         return _read(path, data, reading)
+    except PageError as error:
+        raise PageError(harmless(error.reason), error.line) from None
     except RecursionError:
         raise PageError("nested too deeply") from None
     except MemoryError:

@@ -23,6 +23,8 @@ HEADER = re.compile(r"(?:\s++|#[^\n]*+)*+(?:Prefix|Ontology)\s*\(")
 PREFIX = re.compile(r"Prefix\(\s*([\w.-]*):\s*=\s*<([^<>\s]*)>\s*\)\Z")
 CLASS_DECLARATION = re.compile(r"Declaration\s*\(\s*Class\s*\(\s*(?:[\w.-]*:|<)([^\s<>()]+)")
 PREFIX_NAME = re.compile(r"[\w.-]*:")
+MANY = 50
+"""Prefixes from which on it is faster to look at a text's words than for each of them."""
 WORD = re.compile(r"[\w.-]*+:?")
 
 
@@ -54,7 +56,9 @@ def _whole(text: str, prefixes: Mapping[str, str], line: int | None, limits: Lim
     if text.count("(") > limits.depth and nesting(text) > limits.depth:
         return None
     try:
-        found = components(text if HEADER.match(text) else _declaring(prefixes) + _enclosed(text), "ofn", line)
+        found = components(
+            text if HEADER.match(text) else _declaring(_used(text, prefixes)) + _enclosed(text), "ofn", line
+        )
     except OwlSyntaxError:
         return None
     return _as_declared(found, text)
@@ -94,7 +98,7 @@ def _mended(page: PageBuilder, cut: Sequence[Statement], known: Mapping[str, str
     text = "\n".join(each.text for each in axioms)
     refuse_uses(text, prefixes.items())
     try:
-        found = components(_declaring(prefixes) + _enclosed(text), "ofn", cut[0].line if cut else None)
+        found = components(_declaring(_used(text, prefixes)) + _enclosed(text), "ofn", cut[0].line if cut else None)
     except OwlSyntaxError:
         return None
     for statement in axioms:
@@ -138,7 +142,9 @@ def _declare(prefixes: dict[str, str], match: re.Match[str], statement: Statemen
 
 
 def _used(text: str, prefixes: Mapping[str, str]) -> dict[str, str]:
-    """Give those prefixes that a statement may mean: declaring all for each would make many cost their product."""
+    """Give those prefixes that a text may mean: declaring all for each statement would make many cost their product."""
+    if len(prefixes) < MANY:
+        return {name: namespace for name, namespace in prefixes.items() if f"{name}:" in text}
     names = {match[0][:-1] for match in WORD.finditer(text) if match[0].endswith(":")}
     return {name: prefixes[name] for name in sorted(names) if name in prefixes}
 

@@ -15,10 +15,16 @@ from visionflow_daemon.model import Limits
 FREE_LENGTH = 100
 """How long a term may be before it counts as grown: that is what a short name or a bracket of a list may stand for."""
 
+FREE_STATEMENTS, BYTES_OF_STATEMENT = 50_000, 5
+"""How many statements any file may hold, and how few bytes each of the others may take: in the shortest of lists it is
+one, and a megabyte of that takes half a minute."""
+
 
 def recorder(size: int, limits: Limits) -> Any:  # noqa: ANN401 - a class of rdflib
     """Make a store for a file of a size. Raises PageError while it is filled, for more than the file may hold."""
     from rdflib.plugins.stores.memory import Memory  # noqa: PLC0415 - as rdflib itself
+
+    allowed = min(limits.statements, FREE_STATEMENTS + size // BYTES_OF_STATEMENT)
 
     class Recorder(Memory):
         def __init__(self) -> None:
@@ -28,8 +34,8 @@ def recorder(size: int, limits: Limits) -> Any:  # noqa: ANN401 - a class of rdf
 
         def add(self, triple: Triple, context: Any, quoted: bool = False) -> None:  # noqa: ANN401, ARG002, FBT001, FBT002 - rdflib's own signature
             self.order[triple] = None  # no parser asks for what it added: rdflib's own indexes would be memory lost
-            if len(self.order) > limits.statements:
-                raise PageError(f"more than {limits.statements} statements in one file")
+            if len(self.order) > allowed:
+                raise PageError(f"more than {allowed:,} statements in one file of {size:,} bytes")
             self.characters += sum(max(0, len(term) - FREE_LENGTH) for term in triple)
             self.characters += len(getattr(triple[2], "language", None) or "")
             if self.characters > most_expanded(size):
