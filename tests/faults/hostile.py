@@ -105,6 +105,7 @@ FUNCTIONAL: dict[str, tuple[Make, str]] = {
         again("9", FENCE + "SubClassOf(mv:A ObjectMinCardinality( #\n", " mv:p))\n```\n"),
         PAGE,
     ),
+    "a word": (again("a", FENCE + "SubClassOf(mv:A ", ")\n```\n"), PAGE),
     "nested expressions": (nested("ObjectComplementOf(", "mv:B", ")", FENCE + "SubClassOf(mv:A ", ")\n```\n"), PAGE),
     "blank nodes of one statement": (counted(" _:b%(i)d", FENCE + "DifferentIndividuals(", ")\n```\n"), PAGE),
     "a chain of blank nodes": (counted("ObjectPropertyAssertion(mv:p _:b%(i)d _:b%(j)d)\n", FENCE, "\n```\n"), PAGE),
@@ -140,6 +141,12 @@ RDF_FILES: dict[str, tuple[str, Make, str]] = {
     "a chain of blank nodes": ("nt", counted("_:a%(i)d <urn:b> _:a%(j)d .\n"), PAGE),
     "half a character": ("nt", again("\\ud800", '<urn:a> <urn:b> "', '" .\n'), "half a character"),
     "graphs": ("nq", counted('<urn:a> <urn:b> "c" <urn:g%(i)d> .\n'), PAGE),
+    "prefixes of graphs": ("trig", counted("@prefix p%(i)d: <urn:p%(i)d:> .\n"), "more than 2,000 prefixes"),
+    "prefixes as terms": (
+        "jsonld",
+        counted('"a%(i)d":{"@id":"urn:%(i)d/","@prefix":true},', '{"@context":{', '"z":"urn:z"},"a1":"b"}'),
+        "more than 2,000 prefixes",
+    ),
     "open graphs": ("trig", again("{"), "bad trig"),
     "namespaces": (
         "rdf",

@@ -5,26 +5,41 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 
-from visionflow_daemon.formats.expression import Stated, Tree, atoms, canonical, render
+from visionflow_daemon.formats.expression import UNORDERED, Stated, Tree, atoms, canonical, render
 
 LABEL = re.compile(r"_:\S+\Z")
 WIDE = 4
 """Blank nodes above which a statement is read once for all of them, and tells none its place in it: reading it for
 each would cost the square of their number."""
+ORDERING = re.compile(rf"\b(?:{'|'.join(sorted({*UNORDERED, 'DisjointUnion', 'HasKey'}))})\(")
+"""What tells that the names in a statement decide on the order of its parts."""
 ROUNDS = 8
 """How far from a blank node what is said of others still tells it from its like."""
 
 
-@dataclass(slots=True)
 class _Mention:
     """A statement that names blank nodes; `shared` is what a wide one says to all of them in a round."""
 
-    tree: Tree
-    is_wide: bool
-    shared: str = ""
+    def __init__(self, tree: Tree, *, is_wide: bool) -> None:
+        self.tree = tree
+        self.is_wide = is_wide
+        self.shared = ""
+        marked = render(canonical(_with(tree, lambda label: f"\0{label}\0")))
+        self._pieces = None if ORDERING.search(marked) or "\0" in render(tree) else marked.split("\0")
+
+    def said(self, label: str, colours: Mapping[str, str]) -> str:
+        """Write the statement as it looks from one blank node, the others by their colours."""
+
+        def name(other: str) -> str:
+            return "_:this" if other == label else f"_:{colours[other]}"
+
+        if self._pieces is None:
+            return render(canonical(_with(self.tree, name)))
+        pieces = self._pieces.copy()
+        pieces[1::2] = map(name, pieces[1::2])
+        return "".join(pieces)
 
 
 def scoped(found: Sequence[Stated], document: int) -> Sequence[Stated]:
@@ -67,7 +82,7 @@ def _refined(mentions: Mapping[str, list[_Mention]]) -> dict[str, str]:
     wide = {id(mention): mention for said in mentions.values() for mention in said if mention.is_wide}
     for _ in range(ROUNDS):
         for mention in wide.values():
-            mention.shared = _digest(_said(mention.tree, "", colours))
+            mention.shared = _digest(mention.said("", colours))
         colours = {label: _colour(label, said, colours) for label, said in mentions.items()}
         before, distinct = distinct, len(set(colours.values()))
         if distinct in {before, len(colours)}:
@@ -76,15 +91,10 @@ def _refined(mentions: Mapping[str, list[_Mention]]) -> dict[str, str]:
 
 
 def _colour(label: str, said: Sequence[_Mention], colours: Mapping[str, str]) -> str:
-    texts = sorted(mention.shared if mention.is_wide else _said(mention.tree, label, colours) for mention in said)
-    return _digest(
-        "\n".join([*texts, colours[label]]) if any(mention.is_wide for mention in said) else "\n".join(texts)
-    )
-
-
-def _said(statement: Tree, label: str, colours: Mapping[str, str]) -> str:
-    """Write a statement as it looks from one blank node, the others by their colours."""
-    return render(canonical(_with(statement, lambda other: "_:this" if other == label else f"_:{colours[other]}")))
+    texts = sorted(mention.shared if mention.is_wide else mention.said(label, colours) for mention in said)
+    if any(mention.is_wide for mention in said):
+        texts.append(colours[label])
+    return _digest("\n".join(texts))
 
 
 def _digest(text: str) -> str:

@@ -19,6 +19,10 @@ FREE_STATEMENTS, BYTES_OF_STATEMENT = 50_000, 5
 """How many statements any file may hold, and how few bytes each of the others may take: in the shortest of lists it is
 one, and a megabyte of that takes half a minute."""
 
+PREFIXES = 2_000
+"""How many prefixes a TriG or JSON-LD file may declare: their parsers make graphs of their own, which tell rdflib, and
+that takes the square of their number."""
+
 
 def recorder(size: int, limits: Limits) -> Any:  # noqa: ANN401 - a class of rdflib
     """Make a store for a file of a size. Raises PageError while it is filled, for more than the file may hold."""
@@ -31,6 +35,13 @@ def recorder(size: int, limits: Limits) -> Any:  # noqa: ANN401 - a class of rdf
             super().__init__()
             self.order: dict[Triple, None] = {}
             self.characters = 0
+            self.prefixes = 0
+
+        def bind(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - rdflib's own signature
+            self.prefixes += 1
+            if self.prefixes > PREFIXES:
+                raise PageError(f"more than {PREFIXES:,} prefixes in one file")
+            super().bind(*arguments, **options)
 
         def add(self, triple: Triple, context: Any, quoted: bool = False) -> None:  # noqa: ANN401, ARG002, FBT001, FBT002 - rdflib's own signature
             self.order[triple] = None  # no parser asks for what it added: rdflib's own indexes would be memory lost
