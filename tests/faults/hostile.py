@@ -165,6 +165,11 @@ RDF_FILES: dict[str, tuple[str, Make, str]] = {
     ),
     "a set that hides depth": ("omn", nested("({:a, :b} and ", ":b", ")", OMN), "nested deeper than"),
     "a string that hides depth": ("omn", nested('(:p value ")))" and ', ":b", ")", OMN), "nested deeper than"),
+    "annotations of annotations": (
+        "omn",
+        again("Annotations: ", OMN.replace("SubClassOf: ", "")),
+        "nested deeper than",
+    ),
     "a comment that hides depth": ("omn", nested("( #))\n", ":b", ")", OMN), "nested deeper than"),
     "a chain of terms": (
         "jsonld",

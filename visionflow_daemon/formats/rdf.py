@@ -38,7 +38,7 @@ HALF_CHARACTER = re.compile(r"\\(?:u|U0000)[dD][89a-fA-F]")
 MANCHESTER = re.compile(r"(?:\s++|#[^\n]*+)*+(?:Prefix|Ontology):\s")
 MANCHESTER_TOKEN = re.compile(
     r'#[^\n]*+|"[^"\\]*+(?:\\.[^"\\]*+)*+"|<[^<>\s]*+>|(?P<open>[({\[])|(?P<close>[)}\]])|(?P<comma>,)'
-    r"|(?P<frame>[A-Z][A-Za-z]*+:\s)|(?P<inner>(?:not|some|only|min|max|exactly)\b)"
+    r"|(?P<annotations>Annotations:)|(?P<frame>[A-Z][A-Za-z]*+:\s)|(?P<inner>(?:not|some|only|min|max|exactly)\b)"
     r"|[\w.:-]++|.",
     re.DOTALL,
 )
@@ -98,9 +98,10 @@ def _refuse_nesting(text: str, limits: Limits) -> None:
     """Refuse what nests deeper than the limit: a parser that recurses would take the process down.
 
     Brackets nest, and so does each word that an expression follows, until its bracket closes or the next item begins.
+    Annotations may be of annotations, and only a parser tells those from others: ten times as many may follow.
     """
     outer: list[int] = []
-    depth = 0
+    depth = annotations = 0
     for match in MANCHESTER_TOKEN.finditer(text):
         kind = match.lastgroup
         if kind == "open":
@@ -112,9 +113,12 @@ def _refuse_nesting(text: str, limits: Limits) -> None:
             depth = outer[-1] + 1 if outer else 0
         elif kind == "frame":
             depth = depth if outer else 0  # within brackets it is a name that ends in a colon
+            annotations = 0
+        elif kind == "annotations":
+            annotations += 1
         elif kind == "inner":
             depth += 1
-        if depth > limits.depth:
+        if depth > limits.depth or annotations > 10 * limits.depth:
             raise PageError(f"nested deeper than {limits.depth} levels", line_of(text, match.start()))
 
 
