@@ -151,3 +151,11 @@ def test_a_fence_that_is_never_closed_is_read_with_a_warning() -> None:
     page = read("- ### OntologyBlock\n  - owl:class:: mv:Bicycle\n```owl\nSubClassOf(mv:Bicycle mv:Vehicle)\n")
     assert page.axioms == (Axiom("SubClassOf", BIKE, f"{MV}Vehicle", is_parent=True),)
     assert [(each.message[:30], each.line) for each in page.warnings] == [("this fence is never closed: re", 3)]
+
+
+def test_a_block_ends_where_another_begins() -> None:
+    page = read(
+        "- ### OntologyBlock\n  - owl:class:: mv:Bicycle\n  - ### OntologyBlock\n    - owl:class:: mv:Wheel\n"
+        "    - preferred-term:: Wheel\n"
+    )
+    assert [(each.iri, each.label) for each in page.classes] == [(BIKE, None), (f"{MV}Wheel", "Wheel")]

@@ -22,6 +22,7 @@ from visionflow_daemon.model import (
     PageName,
     PageWarning,
     Reading,
+    harmless,
     name_key,
 )
 
@@ -104,9 +105,9 @@ class PageBuilder:
         self._outbound.update(dict.fromkeys(name.replace("\0", "") for name in names))
 
     def warn(self, message: str, line: int | None = None) -> None:
-        """Report something that was not read as written; a hostile page can't flood the table of warnings."""
+        """Report something that was not read as written; no page can flood the table, or command a terminal."""
         if len(self._warnings) < MAX_WARNINGS:
-            self._warnings.append(PageWarning(message.replace("\0", "\ufffd"), line))
+            self._warnings.append(PageWarning(harmless(message), line))
         else:
             self._unshown_warnings += 1
 
@@ -160,7 +161,7 @@ def canonical_json(value: Mapping[str, Any] | None) -> str:
     """Write JSON in one canonical form: keys sorted, no blanks, NUL replaced (no PostgreSQL text can hold it)."""
     if not value:
         return "{}"
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode().replace("\\u0000", "\\ufffd")
+    return canonical_scalar(value).replace("\\u0000", "\\ufffd")
 
 
 def _text(text: object) -> str | None:
@@ -171,15 +172,19 @@ def _text(text: object) -> str | None:
 
 
 def canonical_scalar(value: object) -> str:
-    """Write any JSON value as text."""
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    """Write any JSON value as text. Raises PageError for what nests deeper than orjson writes."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    except orjson.JSONEncodeError as error:
+        raise PageError(f"JSON that can't be kept: {error}") from None
 
 
 def _without_nul(axiom: Axiom) -> Axiom:
-    if "\0" in axiom.object or "\0" in axiom.annotations:
-        return replace(
-            axiom, object=axiom.object.replace("\0", "\ufffd"), annotations=axiom.annotations.replace("\0", "\ufffd")
+    if "\0" in axiom.object or "\0" in axiom.annotations or "\0" in axiom.subject:
+        subject, target, annotations = (
+            text.replace("\0", "\ufffd") for text in (axiom.subject, axiom.object, axiom.annotations)
         )
+        return replace(axiom, subject=subject, object=target, annotations=annotations)
     return axiom
 
 

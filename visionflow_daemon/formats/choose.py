@@ -10,9 +10,9 @@ from visionflow_daemon.errors import PageError
 from visionflow_daemon.formats import iri_first, jsonld_page, markdown, ontology_block, owl_text, rdf
 from visionflow_daemon.formats.builder import PageBuilder
 from visionflow_daemon.formats.text import decode, title_of
-from visionflow_daemon.model import NameRank, Page, Reading
+from visionflow_daemon.model import NameRank, Page, Reading, harmless
 
-PARSER_VERSION = 1
+PARSER_VERSION = 2
 """Raise this when the same bytes come to yield other facts: every file is then read anew, once."""
 
 
@@ -28,6 +28,17 @@ def read_page(path: bytes, data: bytes, reading: Reading) -> Page:
 
     Raises PageError for a file that can't be read, and for an ontology file that yields no fact.
     """
+    try:
+        return _read(path, data, reading)
+    except PageError as error:
+        raise PageError(harmless(error.reason), error.line) from None
+    except RecursionError:
+        raise PageError("nested too deeply") from None
+    except MemoryError:
+        raise PageError("reading it takes more memory than there is") from None
+
+
+def _read(path: bytes, data: bytes, reading: Reading) -> Page:
     suffix = rdf.suffix_of(path)
     limit = reading.limits.rdf_bytes if suffix else reading.limits.page_bytes
     if len(data) > limit:
@@ -48,7 +59,7 @@ def read_page(path: bytes, data: bytes, reading: Reading) -> Page:
 
 
 def _read_markdown(text: str, reading: Reading) -> PageBuilder | None:
-    found = jsonld_page.blocks(text)
+    found = jsonld_page.blocks(text, reading.limits)
     if any(jsonld_page.is_class(block) for _, block in found):
         return jsonld_page.read(text, found, reading)
     if ontology_block.matches(text):

@@ -15,13 +15,17 @@ from visionflow_daemon.formats import iri
 from visionflow_daemon.formats.builder import PageBuilder
 from visionflow_daemon.formats.expression import Stated
 from visionflow_daemon.formats.horned import OwlSyntaxError, components
-from visionflow_daemon.formats.statements import Statement, nesting, statements
+from visionflow_daemon.formats.prefixes import FUNCTIONAL, refuse_expansion, refuse_uses, too_long
+from visionflow_daemon.formats.statements import AXIOM_KEYWORDS, DOCUMENT_KEYWORDS, Statement, nesting, statements
 from visionflow_daemon.model import Limits
 
 HEADER = re.compile(r"(?:\s++|#[^\n]*+)*+(?:Prefix|Ontology)\s*\(")
 PREFIX = re.compile(r"Prefix\(\s*([\w.-]*):\s*=\s*<([^<>\s]*)>\s*\)\Z")
 CLASS_DECLARATION = re.compile(r"Declaration\s*\(\s*Class\s*\(\s*(?:[\w.-]*:|<)([^\s<>()]+)")
 PREFIX_NAME = re.compile(r"[\w.-]*:")
+MANY = 50
+"""Prefixes from which on it is faster to look at a text's words than for each of them."""
+WORD = re.compile(r"[\w.-]*+:?")
 
 
 def read(page: PageBuilder, text: str, first_line: int | None = None, namespace: str | None = None) -> None:
@@ -30,6 +34,8 @@ def read(page: PageBuilder, text: str, first_line: int | None = None, namespace:
     `first_line` is the line of the file on which `text` begins; `namespace` is what the empty prefix stands for
     where the text doesn't say. Raises PageError for more statements than the limit.
     """
+    if "Prefix" in text:
+        refuse_expansion(text, FUNCTIONAL, page.reading.limits)
     prefixes = dict(page.reading.prefixes)
     if namespace is not None:
         prefixes[""] = namespace
@@ -50,7 +56,9 @@ def _whole(text: str, prefixes: Mapping[str, str], line: int | None, limits: Lim
     if text.count("(") > limits.depth and nesting(text) > limits.depth:
         return None
     try:
-        found = components(text if HEADER.match(text) else _declaring(prefixes) + _enclosed(text), "ofn", line)
+        found = components(
+            text if HEADER.match(text) else _declaring(_used(text, prefixes)) + _enclosed(text), "ofn", line
+        )
     except OwlSyntaxError:
         return None
     return _as_declared(found, text)
@@ -82,14 +90,15 @@ def _mended(page: PageBuilder, cut: Sequence[Statement], known: Mapping[str, str
     prefixes = dict(known)
     behind = 0
     while behind < len(cut) and cut[behind].keyword == "Prefix" and (match := PREFIX.match(cut[behind].text)):
-        prefixes[match[1]] = match[2]
+        _declare(prefixes, match, cut[behind], page.reading.limits)
         behind += 1
     axioms = cut[behind:]
     if any(each.keyword == "Prefix" for each in axioms):
         return None
     text = "\n".join(each.text for each in axioms)
+    refuse_uses(text, prefixes.items())
     try:
-        found = components(_declaring(prefixes) + _enclosed(text), "ofn", cut[0].line if cut else None)
+        found = components(_declaring(_used(text, prefixes)) + _enclosed(text), "ofn", cut[0].line if cut else None)
     except OwlSyntaxError:
         return None
     for statement in axioms:
@@ -99,22 +108,24 @@ def _mended(page: PageBuilder, cut: Sequence[Statement], known: Mapping[str, str
 
 def _one_by_one(page: PageBuilder, cut: Sequence[Statement], prefixes: dict[str, str]) -> Iterator[Stated]:
     """Read each statement for itself; a prefix that the text declares holds for what follows."""
-    declared = _declaring(prefixes)
     for statement in cut:
-        if statement.keyword == "Prefix" and (match := PREFIX.match(statement.text)):
-            prefixes[match[1]] = match[2]
-            declared = _declaring(prefixes)
+        text = statement.text
+        if statement.keyword == "Prefix" and (match := PREFIX.match(text)):
+            _declare(prefixes, match, statement, page.reading.limits)
             continue
         problem = statement.problem
+        if problem is None and statement.keyword not in AXIOM_KEYWORDS | DOCUMENT_KEYWORDS:
+            problem = f"no axiom is called {iri.shorten(statement.keyword, 40)!r}"
         if statement.deepest > page.reading.limits.depth:
             problem = f"nested deeper than {page.reading.limits.depth} levels"
         if problem is None:
+            declared = _declaring(_used(text, prefixes))
             try:
-                yield from components(declared + _enclosed(statement.text), "ofn", statement.line)
+                yield from components(declared + _enclosed(text), "ofn", statement.line)
             except OwlSyntaxError as error:
                 problem = _why(statement, error, len((declared + _enclosed("")).encode()) - len("\n)"))
         if problem is not None:
-            page.warn(f"left out, {problem}: {iri.shorten(statement.text)}", statement.line)
+            page.warn(f"left out, {problem}: {iri.shorten(text)}", statement.line)
         else:
             _warn_of_mended(page, statement)
 
@@ -122,6 +133,20 @@ def _one_by_one(page: PageBuilder, cut: Sequence[Statement], prefixes: dict[str,
 def _warn_of_mended(page: PageBuilder, statement: Statement) -> None:
     if statement.mended:
         page.warn(f"{statement.mended}: {iri.shorten(statement.text)}", statement.line)
+
+
+def _declare(prefixes: dict[str, str], match: re.Match[str], statement: Statement, limits: Limits) -> None:
+    if len(match[2]) > limits.iri_bytes:
+        raise too_long(match[1], limits, statement.line)
+    prefixes[match[1]] = match[2]
+
+
+def _used(text: str, prefixes: Mapping[str, str]) -> dict[str, str]:
+    """Give those prefixes that a text may mean: declaring all for each statement would make many cost their product."""
+    if len(prefixes) < MANY:
+        return {name: namespace for name, namespace in prefixes.items() if f"{name}:" in text}
+    names = {match[0][:-1] for match in WORD.finditer(text) if match[0].endswith(":")}
+    return {name: prefixes[name] for name in sorted(names) if name in prefixes}
 
 
 def _declaring(prefixes: Mapping[str, str]) -> str:

@@ -34,7 +34,8 @@ def components(text: str, syntax: Syntax, line: int | None = None) -> list[State
     from pyhornedowl import open_ontology_from_string  # noqa: PLC0415 - costs memory, and few pages hold axioms
 
     for match in CARDINALITY.finditer(text):
-        if int(match[1]) > MAX_CARDINALITY:
+        digits = match[1].lstrip("0")
+        if len(digits) > len(str(MAX_CARDINALITY)) or int(digits or "0") > MAX_CARDINALITY:
             raise OwlSyntaxError(f"a cardinality above {MAX_CARDINALITY}", len(text[: match.start(1)].encode()))
     try:
         ontology = open_ontology_from_string(text, syntax)

@@ -14,7 +14,8 @@ import orjson
 from visionflow_daemon.errors import PageError
 from visionflow_daemon.formats import iri, markdown
 from visionflow_daemon.formats.builder import PageBuilder
-from visionflow_daemon.model import NameRank, Reading
+from visionflow_daemon.formats.text import is_deeper
+from visionflow_daemon.model import Limits, NameRank, Reading
 
 TAGS = frozenset({"json-ld", "jsonld"})
 CLASS_TYPES = frozenset({"Class", "OntologyClass", "Individual"})
@@ -29,9 +30,9 @@ NOT_IN_IRI = re.compile(r"[\x00-\x20<>\"{}|\\^`%]")
 Block = Mapping[str, Any]
 
 
-def blocks(text: str) -> list[tuple[int, Block]]:
+def blocks(text: str, limits: Limits) -> list[tuple[int, Block]]:
     """Read every JSON-LD fence of a page, each with its first line. Raises PageError for one that isn't JSON."""
-    return [_block(fence) for fence in markdown.fences(text) if fence.tag in TAGS]
+    return [_block(fence, limits) for fence in markdown.fences(text) if fence.tag in TAGS]
 
 
 def is_class(block: Block) -> bool:
@@ -55,13 +56,15 @@ def read(text: str, found: list[tuple[int, Block]], reading: Reading) -> PageBui
     return page
 
 
-def _block(fence: markdown.Fence) -> tuple[int, Block]:
+def _block(fence: markdown.Fence, limits: Limits) -> tuple[int, Block]:
     if not fence.is_closed:
         raise PageError("this json-ld fence is never closed", fence.line - 1)
     try:
         block = orjson.loads(fence.body)
     except orjson.JSONDecodeError as error:
         raise PageError(f"bad JSON: {error.msg}", fence.line + error.lineno - 1) from None
+    if fence.body.count("[") + fence.body.count("{") > limits.depth and is_deeper(block, limits.depth):
+        raise PageError(f"nested deeper than {limits.depth} levels", fence.line)
     if not isinstance(block, dict):
         raise PageError(f"a json-ld fence must hold an object, not {type(block).__name__}", fence.line)
     return fence.line, block

@@ -12,7 +12,7 @@ PROPERTY = re.compile(
 )
 LINE = re.compile(r"[^\n]*\n?")
 WIKILINK = re.compile(r"\[\[([^\[\]\n]{1,500})\]\]")
-COMMENT = re.compile(r"<!--.*?-->")
+COMMENT_BEGINS, COMMENT_ENDS = "<!--", "-->"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +27,12 @@ class Fence:
 
 def fences(text: str) -> Iterator[Fence]:
     """Give a page's fenced blocks in their order; one that is never closed reaches to the end."""
+    counted, line = 0, 2
     for opening, closing in _fenced(text):
-        tag, line = _tag(opening), text.count("\n", 0, opening.end()) + 2
+        line += text.count("\n", counted, opening.end())  # only what is new: a page may hold a hundred thousand fences
+        counted = opening.end()
         end = len(text) if closing is None else closing.start() - 1
-        yield Fence(tag, text[opening.end() + 1 : end], line, is_closed=closing is not None)
+        yield Fence(_tag(opening), text[opening.end() + 1 : end], line, is_closed=closing is not None)
 
 
 def outside_fences(text: str) -> Iterator[tuple[int, str]]:
@@ -100,7 +102,22 @@ def page_properties(text: str) -> dict[str, str]:
 
 def clean(value: str | None) -> str:
     """Take comments and outer blanks off a property's value."""
-    return COMMENT.sub("", value or "").strip()
+    return without_comments(value or "").strip()
+
+
+def without_comments(line: str) -> str:
+    """Take the comments that end in it off a line. One that isn't closed is looked for once, not at each opening."""
+    if COMMENT_BEGINS not in line:
+        return line
+    kept = []
+    start = 0
+    while (begin := line.find(COMMENT_BEGINS, start)) >= 0:
+        end = line.find(COMMENT_ENDS, begin + len(COMMENT_BEGINS))
+        if end < 0:
+            break
+        kept.append(line[start:begin])
+        start = end + len(COMMENT_ENDS)
+    return "".join(kept) + line[start:]
 
 
 def is_true(value: str | None) -> bool:
@@ -111,12 +128,23 @@ def is_true(value: str | None) -> bool:
 def aliases(value: str | None) -> list[str]:
     """Read an `alias::` value: names between commas, with or without double brackets."""
     names = []
-    for part in re.split(r",(?![^\[]*\]\])", value or ""):
+    for part in _between_commas(value or ""):
         name = part.strip()
         if name.startswith("[[") and name.endswith("]]"):
             name = name[2:-2]
         names.append(name.strip())
     return [name for name in names if name]
+
+
+def _between_commas(value: str) -> list[str]:
+    """Cut a value at its commas, but for those that stand in double brackets."""
+    parts = [""]
+    for number, piece in enumerate(value.split("[")):
+        within = piece.rfind("]]") + 1
+        first, *others = piece[within:].split(",")
+        parts[-1] += ("[" if number else "") + piece[:within] + first
+        parts += others
+    return parts
 
 
 def wikilinks(text: str) -> list[str]:

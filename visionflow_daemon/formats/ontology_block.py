@@ -32,17 +32,31 @@ def read(text: str, reading: Reading) -> PageBuilder:
 
 
 def _blocks(lines: list[Line]) -> Iterator[tuple[Line, list[Line]]]:
-    """Give each OntologyBlock with its lines: all that is indented below it, and properties right beside it."""
-    heads = [position for position, line in enumerate(lines) if _is_head(line)]
-    for head in heads:
-        block = []
-        for position in range(head + 1, len(lines)):
-            line = lines[position]
-            is_property = markdown.PROPERTY.match(line.text) is not None
-            if line.indent <= lines[head].indent and (line.is_heading or (line.is_bullet and not is_property)):
-                break
+    """Give each OntologyBlock with its lines: all that is indented below it, and properties right beside it.
+
+    Where another block begins it ends: a block within a block is another class's, and no line is of two classes.
+    """
+    head: Line | None = None
+    block: list[Line] = []
+    for line in lines:
+        if _is_head(line):
+            if head is not None:
+                yield head, block
+            head, block = line, []
+        elif head is not None and _is_beyond(line, head):
+            yield head, block
+            head = None
+        elif head is not None:
             block.append(line)
-        yield lines[head], block
+    if head is not None:
+        yield head, block
+
+
+def _is_beyond(line: Line, head: Line) -> bool:
+    """Tell whether a line ends the block of a head."""
+    if line.indent > head.indent:
+        return False
+    return line.is_heading or (line.is_bullet and markdown.PROPERTY.match(line.text) is None)
 
 
 def _is_head(line: Line) -> bool:

@@ -19,7 +19,6 @@ EDITOR_KEYS = frozenset({"id", "collapsed"})
 TEXT_KEYS = frozenset({"definition", "scope-note", "preferred-term", "alias", "alt-terms"})
 """Keys whose values are text even where it holds links."""
 TARGET = re.compile(markdown.WIKILINK.pattern + r"(?:[ \t]+via[ \t]+(?P<via>[\w-]{1,100}))?")
-COMMENT_ENDS = re.compile(r".*?-->")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +74,11 @@ def _without_comments(written: Iterable[tuple[int, str]]) -> Iterator[tuple[int,
     for number, whole in written:
         line = whole
         if in_comment:
-            line, ended = COMMENT_ENDS.subn("", line, count=1)
+            _, ended, line = line.partition(markdown.COMMENT_ENDS)
             in_comment = not ended
         if in_comment:
             continue
-        line = markdown.COMMENT.sub("", line)
-        before, opening, _ = line.partition("<!--")
+        before, opening, _ = markdown.without_comments(line).partition(markdown.COMMENT_BEGINS)
         in_comment = bool(opening)
         yield number, before
 

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import Any
 from xml.sax import SAXParseException
 
 from visionflow_daemon.errors import PageError
-from visionflow_daemon.formats import functional, jsonld_context, rdf_graph
+from visionflow_daemon.formats import functional, jsonld_context, prefixes, rdf_graph, rdf_store, xml_guard
 from visionflow_daemon.formats.builder import PageBuilder
 from visionflow_daemon.formats.horned import OwlSyntaxError, components
 from visionflow_daemon.formats.iri import shorten
@@ -35,13 +34,14 @@ SYNTAXES = {
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 OWL = "http://www.w3.org/2002/07/owl#"
-XML_DECLARATION = re.compile(r"\s*<\?xml\b[^>]*\?>")
-XML_ROOT = re.compile(
-    r"\s*(?:<\?.*?\?>\s*|<!--.*?-->\s*)*<(?P<name>[\w.-]+(?::[\w.-]+)?)(?P<attributes>(?:\s[^>]*)?)/?>", re.DOTALL
-)
-XML_TAG = re.compile(r"<(?P<mark>[/!?]?)[^<>]*?(?P<empty>/?)>")
+HALF_CHARACTER = re.compile(r"\\(?:u|U0000)[dD][89a-fA-F]")
 MANCHESTER = re.compile(r"(?:\s++|#[^\n]*+)*+(?:Prefix|Ontology):\s")
-MANCHESTER_DEPTH = re.compile(r"(?P<open>\()|(?P<close>\))|\b(?P<inner>not|some|only|min|max|exactly)\b|(?P<end>,|:\s)")
+MANCHESTER_TOKEN = re.compile(
+    r'#[^\n]*+|"[^"\\]*+(?:\\.[^"\\]*+)*+"|<[^<>\s]*+>|(?P<open>[({\[])|(?P<close>[)}\]])|(?P<comma>,)'
+    r"|(?P<annotations>Annotations:)|(?P<frame>[A-Z][A-Za-z]*+:\s)|(?P<inner>(?:not|some|only|min|max|exactly)\b)"
+    r"|[\w.:-]++|.",
+    re.DOTALL,
+)
 
 
 def suffix_of(path: bytes) -> str | None:
@@ -60,7 +60,12 @@ def read(data: bytes, suffix: str, reading: Reading) -> PageBuilder | None:
     if syntax == "ofn":
         functional.read(page, text, 1)
     elif syntax in {"omn", "owx"}:
-        _refuse_nesting(text, syntax, reading.limits)
+        if syntax == "omn":
+            prefixes.refuse_expansion(text, prefixes.MANCHESTER, reading.limits)
+            _refuse_nesting(text, reading.limits)
+        else:
+            xml_guard.refuse_entities(text)
+            prefixes.refuse_uses(text, xml_guard.refuse_excess(text, reading.limits.depth, reading.limits))
         try:
             page.add_stated(components(text, "omn" if syntax == "omn" else "owx"))
         except OwlSyntaxError as error:
@@ -74,14 +79,14 @@ def read(data: bytes, suffix: str, reading: Reading) -> PageBuilder | None:
 def _sniffed(text: str) -> str | None:
     """Tell the syntax of a file whose suffix says little."""
     if text.lstrip().startswith("<"):
-        _refuse_entities(text)
-        root = XML_ROOT.match(text)
-        if root is None or (":" in root["name"] and "xmlns" not in root["attributes"]):
+        xml_guard.refuse_entities(text)
+        root = xml_guard.root(text)
+        if root is None or (":" in root.name and "xmlns" not in root.attributes):
             return "turtle"  # an IRI in angle brackets begins it
-        local = root["name"].rpartition(":")[2]
-        if local == "RDF" and RDF in root["attributes"]:
+        local = root.name.rpartition(":")[2]
+        if local == "RDF" and RDF in root.attributes:
             return "xml"
-        return "owx" if local == "Ontology" and OWL in root["attributes"] else None
+        return "owx" if local == "Ontology" and OWL in root.attributes else None
     if functional.HEADER.match(text):
         return "ofn"
     if MANCHESTER.match(text):
@@ -89,25 +94,31 @@ def _sniffed(text: str) -> str | None:
     return "json-ld" if text.lstrip().startswith(("{", "[")) else "turtle"
 
 
-def _refuse_entities(text: str) -> None:
-    for what in ("<!DOCTYPE", "<!ENTITY"):
-        if (found := text.upper().find(what)) >= 0:
-            raise PageError(f"{what} is refused: write entities out (expanding them is unsafe)", line_of(text, found))
+def _refuse_nesting(text: str, limits: Limits) -> None:
+    """Refuse what nests deeper than the limit: a parser that recurses would take the process down.
 
-
-def _refuse_nesting(text: str, syntax: str, limits: Limits) -> None:
-    """Refuse what nests deeper than the limit: a parser that recurses would take the process down."""
-    depth = 0
-    if syntax == "owx":
-        _refuse_entities(text)
-        for match in XML_TAG.finditer(text):
-            depth += 0 if match["mark"] in {"!", "?"} or match["empty"] else -1 if match["mark"] else 1
-            if depth > limits.depth:
-                raise PageError(f"nested deeper than {limits.depth} levels", line_of(text, match.start()))
-        return
-    for match in MANCHESTER_DEPTH.finditer(text):
-        depth = 0 if match["end"] else depth + (-1 if match["close"] else 1)
-        if depth > limits.depth:
+    Brackets nest, and so does each word that an expression follows, until its bracket closes or the next item begins.
+    Annotations may be of annotations, and only a parser tells those from others: ten times as many may follow.
+    """
+    outer: list[int] = []
+    depth = annotations = 0
+    for match in MANCHESTER_TOKEN.finditer(text):
+        kind = match.lastgroup
+        if kind == "open":
+            outer.append(depth)
+            depth += 1
+        elif kind == "close":
+            depth = outer.pop() if outer else 0
+        elif kind == "comma":
+            depth = outer[-1] + 1 if outer else 0
+        elif kind == "frame":
+            depth = depth if outer else 0  # within brackets it is a name that ends in a colon
+            annotations = 0
+        elif kind == "annotations":
+            annotations += 1
+        elif kind == "inner":
+            depth += 1
+        if depth > limits.depth or annotations > 10 * limits.depth:
             raise PageError(f"nested deeper than {limits.depth} levels", line_of(text, match.start()))
 
 
@@ -118,39 +129,32 @@ def _triples(text: str, syntax: str, limits: Limits) -> list[Triple]:
     rdflib.NORMALIZE_LITERALS = False
     logging.getLogger("rdflib").setLevel(logging.CRITICAL)  # it warns of what is checked here, too
     if syntax == "xml":
-        _refuse_entities(text)
-        text = XML_DECLARATION.sub("", text, count=1)
-    store = _recorder()
+        xml_guard.refuse_entities(text)
+        text = xml_guard.undeclared(text)
+        xml_guard.refuse_excess(text, 2 * limits.depth, limits)  # RDF/XML takes two elements for a level
+    store = rdf_store.recorder(len(text), limits)
     graph = rdflib.Dataset(store) if syntax in {"nquads", "trig"} else rdflib.Graph(store)
     try:
         if syntax == "json-ld":
-            text = jsonld_context.closed(text)
+            text = jsonld_context.closed(text, limits)
+        graph.namespace_manager = rdf_store.no_namespaces(graph)
         graph.parse(data=text.encode(), format=syntax, publicID=rdf_graph.NO_BASE)
     except PageError:
         raise
     except RecursionError:
         raise PageError("nested too deeply") from None
+    except MemoryError:
+        raise
     except Exception as error:  # noqa: BLE001 - rdflib's parsers raise whatever their code happens to meet
         raise PageError(f"bad {syntax}: {_reason(error)}", _line(error)) from None
-    if len(store.order) > limits.statements:
-        raise PageError(f"more than {limits.statements} statements in one file")
+    if (found := HALF_CHARACTER.search(text)) and any(map(_holds_half, store.order)):
+        raise PageError("half a character: \\uD800 to \\uDFFF mean nothing by themselves", line_of(text, found.start()))
     return list(store.order)
 
 
-def _recorder() -> Any:  # noqa: ANN401 - a class of rdflib, which is imported late
-    """Make a store that knows in which order its triples came: rdflib's own gives them in any order."""
-    from rdflib.plugins.stores.memory import Memory  # noqa: PLC0415 - as rdflib itself
-
-    class Recorder(Memory):
-        def __init__(self) -> None:
-            super().__init__()
-            self.order: dict[Triple, None] = {}
-
-        def add(self, triple: Triple, context: Any, quoted: bool = False) -> None:  # noqa: ANN401, FBT001, FBT002 - rdflib's own signature
-            self.order[triple] = None
-            super().add(triple, context, quoted)
-
-    return Recorder()
+def _holds_half(triple: Triple) -> bool:
+    """Tell whether a term could not be written as UTF-8: rdflib takes halves of characters for whole ones."""
+    return any("\ud800" <= character <= "\udfff" for term in triple for character in str(term))
 
 
 def _reason(error: Exception) -> str:
@@ -159,7 +163,7 @@ def _reason(error: Exception) -> str:
     said = getattr(error, "message", None) or (
         error.getMessage() if isinstance(error, SAXParseException) else str(error)
     )
-    return shorten(" ".join(str(said).split())) or type(error).__name__
+    return shorten(" ".join(str(said).encode("utf-8", "replace").decode().split())) or type(error).__name__
 
 
 def _line(error: Exception) -> int | None:

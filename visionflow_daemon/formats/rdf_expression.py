@@ -29,6 +29,9 @@ Triple: TypeAlias = tuple[Node, Node, Node]
 
 MAX_PARTS = 10_000
 """How many nodes one expression may have: blank nodes that share others can unfold to any size."""
+PARTS_PER_TRIPLE = 20
+"""How many nodes all expressions of a file together may have for each of its triples, beyond those of one expression.
+"""
 
 
 class Unreadable(Exception):  # noqa: N818 - it tells of a part of a file, and never leaves this reading
@@ -63,7 +66,9 @@ class Expressions:
     def __init__(self, triples: Iterable[Triple], limits: Limits) -> None:
         self.limits = limits
         self.said: dict[Node, dict[str, list[Node]]] = defaultdict(lambda: defaultdict(list))
+        self._all_parts_allowed = MAX_PARTS
         for subject, predicate, target in triples:
+            self._all_parts_allowed += PARTS_PER_TRIPLE
             self.said[subject][str(predicate)].append(target)
         self.said.default_factory = None
         self.property_kinds: dict[str, str] = {}
@@ -241,8 +246,8 @@ class Expressions:
             raise Unreadable(f"nested deeper than {self.limits.depth} levels")
         if self._parts > MAX_PARTS:
             raise Unreadable(f"an expression of more than {MAX_PARTS} parts")
-        if self._all_parts > 10 * self.limits.statements:
-            raise PageError(f"expressions of more than {10 * self.limits.statements} parts in one file")
+        if self._all_parts > self._all_parts_allowed:
+            raise PageError(f"its expressions share parts, and written out have more than {self._all_parts_allowed:,}")
 
     def _find_kinds(self) -> None:
         for node, said in self.said.items():

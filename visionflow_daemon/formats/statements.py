@@ -79,11 +79,12 @@ EXPRESSION_KEYWORDS = frozenset(
 
 _ANY_KEYWORD = "|".join(sorted(AXIOM_KEYWORDS | DOCUMENT_KEYWORDS | EXPRESSION_KEYWORDS))
 TOKEN = re.compile(
-    r'(?P<blank>\s+|(?:#|;;)[^\n]*)|(?P<string>"(?:[^"\\]|\\.)*"(?:@[A-Za-z0-9-]+)?)|(?P<iri><[^<>\s]*>)'
+    r"(?P<blank>\s+|(?:#|;;)[^\n]*)|(?P<iri><[^<>\s]*>)"
     rf"|(?P<head>[A-Za-z]+[ \t]*\()|(?P<lisp>\(\s*(?:{_ANY_KEYWORD})(?=[\s()<\"]))"
     r"|(?P<open>\()|(?P<close>\))|(?P<number>[+-]?[0-9]+(?:\.[0-9]+)?(?=\^\^))|(?P<word>\^\^|[^\s()\"<>#;^]+|.)",
     re.DOTALL,
 )
+STRING = re.compile(r'("[^"\\]*+(?:\\.[^"\\]*+)*+)"(?:@[A-Za-z0-9-]+)?', re.DOTALL)
 NEW_STATEMENT = re.compile(rf"\n[ \t]*(?:{'|'.join(sorted(AXIOM_KEYWORDS))})[ \t]*\(")
 FIRST_TOKEN = re.compile(r"(?:\s++|(?:#(?!\+)|;;)[^\n]*+)*+(?P<lisp>\(?)\s*(?P<word>[A-Za-z]+)[ \t]*(?P<open>\(?)")
 
@@ -203,10 +204,17 @@ def _append(statement: Statement, token: _Token) -> None:
 
 def _tokens(text: str, first_line: int) -> Iterator[_Token]:
     position, line = 0, first_line
-    while match := TOKEN.match(text, position):
-        kind, token = str(match.lastgroup), match[0]
-        if kind == "string" and (cut := NEW_STATEMENT.search(token)):
-            kind, token = "broken", token[: cut.start()]
+    closing = end = 0
+    while position < len(text):
+        if text[position] == '"':
+            if closing <= position:  # within a string that was cut, an escaped quotation mark leads to the same end
+                string = STRING.match(text, position)
+                closing, end = (string.end(1), string.end()) if string else (len(text), len(text) + 1)
+            kind, token = _string(text, position, end)
+        else:
+            match = TOKEN.match(text, position)
+            assert match is not None  # noqa: S101 - the last alternative takes any character
+            kind, token = str(match.lastgroup), match[0]
         if kind == "head":
             yield _Token(kind, token[:-1].rstrip() + "(", line)
         elif kind == "lisp":
@@ -217,3 +225,12 @@ def _tokens(text: str, first_line: int) -> Iterator[_Token]:
             yield _Token(kind, token, line)
         position += len(token)
         line += token.count("\n")
+
+
+def _string(text: str, start: int, end: int) -> tuple[str, str]:
+    """Give the string that begins at `start`: cut where it runs into the next statement, a bare mark without an end."""
+    if end > len(text):
+        return "word", '"'
+    if cut := NEW_STATEMENT.search(text, start, end):
+        return "broken", text[start : cut.start()]
+    return "string", text[start:end]

@@ -1,6 +1,8 @@
-"""A file's bytes as lines of text."""
+"""A file's bytes as lines of text, and how deep the JSON in it nests."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from visionflow_daemon.errors import PageError
 
@@ -36,3 +38,19 @@ def title_of(path: bytes) -> str:
 def line_of(text: str, offset: int) -> int:
     """Count the line, from 1, on which a character offset lies."""
     return text.count("\n", 0, offset) + 1
+
+
+def is_deeper(value: Any, depth: int) -> bool:  # noqa: ANN401 - any JSON
+    """Tell whether JSON nests deeper than a limit."""
+    level = [value]
+    for _ in range(depth + 1):
+        level = [
+            item
+            for each in level
+            if isinstance(each, dict | list)
+            for item in (each.values() if isinstance(each, dict) else each)
+            if isinstance(item, dict | list)
+        ]
+        if not level:
+            return False
+    return True
