@@ -3,6 +3,7 @@
     VisionflowError
     ├── PageError            one file can't be read: it goes to the ledger, nothing else suffers
     ├── TransientError       worth another try at once: a lock, a network, a lost connection
+    │   └── BusyError        another program holds the database's write lock
     ├── SystemicError        every file would fail alike: the pass stops, the checkpoint stays
     │   └── DatabaseError    the database can't be written, or isn't ours
     ├── HeldError            deletions that look like a mistake: all else is saved, the checkpoint stays
@@ -10,7 +11,8 @@
         ├── ConfigError      the configuration or the command line
         ├── SourceError      there is no such repository, branch or commit to read
         ├── RemoteError      the remote is unreachable, refuses, or is over its deadline
-        └── LockedError      another pass holds this ontology
+        ├── LockedError      another pass holds this ontology
+        └── CorruptError     the database's file is damaged
 
 The exit codes are those of `visionflow-daemon --once`, documented in the README.
 """
@@ -52,6 +54,12 @@ class PageError(VisionflowError):
 
 class TransientError(VisionflowError):
     """A fault that another attempt may well not meet."""
+
+
+class BusyError(TransientError):
+    """Another program holds the database's write lock, for longer than a statement waits."""
+
+    exit_code = ExitCode.DATABASE
 
 
 class SystemicError(VisionflowError):
@@ -98,5 +106,11 @@ class RemoteError(FatalError):
 
 class LockedError(FatalError):
     """Another pass holds the lock of this ontology."""
+
+    exit_code = ExitCode.DATABASE
+
+
+class CorruptError(FatalError):
+    """The database's file is damaged; from there on it is not written."""
 
     exit_code = ExitCode.DATABASE

@@ -85,4 +85,15 @@ for verb in (status, failures, parse, verify, dump, migrate, check_config):
 
 def main() -> None:
     """Run the program."""
+    _open_closed_streams()
     program(prog_name="visionflow-daemon" if Path(sys.argv[0]).name != "__main__.py" else None)
+
+
+def _open_closed_streams() -> None:
+    """Open nothing in place of standard streams that are closed, else the next file opened would get their output."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number, which is this one
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))

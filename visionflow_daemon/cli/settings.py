@@ -95,7 +95,7 @@ def load(options: Options) -> Config:
 
 def open_existing(config: Config) -> Database:
     """Open the configured database to read it. Raises DatabaseError where there is none of this program's."""
-    database = open_database(config.database, config.base, read_only=True)
+    database = open_database(config.database, config.base, read_only=True, busy_timeout=config.sync.busy_timeout)
     require_current(database)
     return database
 

@@ -126,7 +126,7 @@ def _triples(text: str, syntax: str, limits: Limits) -> list[Triple]:
         if syntax == "json-ld":
             text = jsonld_context.closed(text)
         graph.parse(data=text.encode(), format=syntax, publicID=rdf_graph.NO_BASE)
-    except PageError:
+    except (PageError, MemoryError):
         raise
     except RecursionError:
         raise PageError("nested too deeply") from None

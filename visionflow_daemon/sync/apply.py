@@ -78,6 +78,8 @@ class Applier:
             verdict = judge(error)
             if verdict.failure_class in {FailureClass.SYSTEMIC, FailureClass.FATAL}:
                 raise
+            # The traceback holds what the reader had in its hands: all of it, where memory has run out.
+            error.__traceback__ = error.__traceback__ if verdict.is_ours else None
             return self._fail(repository, entry, verdict, error)
         path = display_path(entry.path)
         for warning in page.warnings:
