@@ -63,13 +63,13 @@ class BusyError(TransientError):
 
 
 class SystemicError(VisionflowError):
-    """A fault that every file would meet: the pass stops where it is."""
+    """A fault of the machine that every file would meet: the pass stops where it is."""
+
+    exit_code = ExitCode.DATABASE
 
 
 class DatabaseError(SystemicError):
     """The database can't be opened, can't be written, or isn't one of ours."""
-
-    exit_code = ExitCode.DATABASE
 
 
 class HeldError(VisionflowError):

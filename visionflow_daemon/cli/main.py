@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import click
+import peewee
 
 from visionflow_daemon import lean
 from visionflow_daemon.cli import tables
-from visionflow_daemon.cli.settings import Options, common, load, of_source
+from visionflow_daemon.cli.settings import DATABASE_PATH, Options, common, load, of_source
 from visionflow_daemon.cli.verbs import check_config, dump, failures, migrate, parse, status
 from visionflow_daemon.cli.verify import verify
 from visionflow_daemon.errors import ConfigError, ExitCode, VisionflowError
+from visionflow_daemon.storage import trouble
 
 
 class Program(click.Group):
@@ -31,6 +33,15 @@ class Program(click.Group):
             # Whoever read our output has seen enough; what Python flushes at exit must not fail too.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(ExitCode.OK)
+        except (OSError, peewee.DatabaseError) as error:
+            words = None
+            if isinstance(error, peewee.DatabaseError):
+                words = trouble.in_words(error, ctx.meta.get(DATABASE_PATH, Path("database")))
+                if words is None:
+                    raise
+            tables.complain(str(words or f"the system refuses: {error}"))
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(words.exit_code if words else ExitCode.INTERNAL)
 
 
 @click.group(cls=Program, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})

@@ -14,10 +14,14 @@ from visionflow_daemon import config as configuration
 from visionflow_daemon.config import Config, SourceConfig
 from visionflow_daemon.errors import ConfigError
 from visionflow_daemon.git.credentials import is_remote
+from visionflow_daemon.storage import trouble
 from visionflow_daemon.storage.database import Database, open_database
 from visionflow_daemon.storage.migrate import require_current
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+DATABASE_PATH = "visionflow_daemon.database"
+"""Where click's context keeps the path of the database that a verb reads, for messages about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,10 @@ def load(options: Options) -> Config:
 def open_existing(config: Config) -> Database:
     """Open the configured database to read it. Raises DatabaseError where there is none of this program's."""
     database = open_database(config.database, config.base, read_only=True, busy_timeout=config.sync.busy_timeout)
-    require_current(database)
+    if context := click.get_current_context(silent=True):
+        context.meta[DATABASE_PATH] = database.path
+    with trouble.told(database.path):
+        require_current(database)
     return database
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,9 +55,17 @@ def in_words(error: BaseException, path: Path) -> VisionflowError | None:
     if isinstance(error, peewee.DatabaseError | sqlite3.DatabaseError):
         code = code_of(error)
         return None if code is None else _of_sqlite(code, error, path)
-    if isinstance(error, OSError) and error.errno in LIMITS:
+    if isinstance(error, OSError) and (advice := _advice(error)):
         where = f" at {error.filename}" if error.filename else ""
-        return SystemicError(f"the system refuses{where}: {error.strerror}: {LIMITS[error.errno]}; {GOES_ON}")
+        return SystemicError(f"the system refuses{where}: {error.strerror or error}: {advice}; {GOES_ON}")
+    return None
+
+
+def _advice(error: OSError) -> str | None:
+    """Say what to do about a limit of the system; libgit2 tells the error in words alone."""
+    for number, advice in LIMITS.items():
+        if error.errno == number or (error.errno is None and os.strerror(number) in str(error)):
+            return advice
     return None
 
 
