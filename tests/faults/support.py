@@ -42,6 +42,7 @@ class Scene:
         self.files_before = files(database)
         gone: Pages = {f"p{number:04}.md": None for number in range(saved - 5, saved)}
         repo.commit(pages(range(10), "new") | pages(range(saved, saved + new)) | gone)
+        self.target = blobs(repo)
 
     def run(self, *under: str, arguments: tuple[str, ...] = (), timeout: float = 60, **environment: str) -> Ran:
         """Run the second pass, under a program that makes the fault."""
@@ -69,9 +70,8 @@ class Scene:
         if untouched:
             assert self.daemon.dump_bytes(str(self.database)) == self.before
         held = files(self.database)
-        target = blobs(self.repo)
         for path, blob in self.files_before.items():
-            assert held.get(path) in {blob, target.get(path)}, path
+            assert held.get(path) in {blob, self.target.get(path)}, path
         with reading(self.database) as connection:
             failed = connection.execute("SELECT display_path, reason FROM source_files WHERE status = 'failed'")
             assert failed.fetchall() == []

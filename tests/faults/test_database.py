@@ -134,23 +134,26 @@ def test_a_file_system_that_is_read_only(tmp_path: Path, repo: Repo, daemon: Dae
         scene.survives(ran, 6, "whether the mount is read-only", event="", untouched=True)
 
 
-@pytest.mark.parametrize("what", ["file", "folder", "log"])
+@pytest.mark.parametrize("what", ["file", "folder", "a killed pass's log", "its index"])
 def test_a_user_without_the_right_to_write(open_folder: Path, what: str) -> None:
     daemon, under = Daemon(open_folder), as_nobody()
     place = open_folder / "data"
     place.mkdir()
     scene = Scene(Repo(open_folder / "source.git"), daemon, place / "kg.db")
-    if what == "log":
-        log_of(scene.database).touch()
-        index_of(scene.database).touch()
+    log, index = log_of(scene.database), index_of(scene.database)
+    for path in (log, index, lock_path(scene.database, "default")):
+        path.unlink(missing_ok=True)
+    if is_killed := what not in {"file", "folder"}:
+        killed_with_its_log(scene)
     owned_by_nobody(open_folder)
     scene.daemon.under = under
-    closed = {"file": scene.database, "folder": place, "log": log_of(scene.database)}[what]
+    closed = {"file": scene.database, "folder": place, "its index": index}.get(what, log)
     before = closed.stat().st_mode
     closed.chmod(0o555 if closed.is_dir() else 0o444)
     ran = scene.run(*under)
+    assert closed.exists(), (ran.out, ran.err)
     closed.chmod(before)
-    scene.survives(ran, 6, "look at the rights", event="pass failed" if ran.out else "", untouched=True)
+    scene.survives(ran, 6, "look at the rights", event="pass failed" if ran.out else "", untouched=not is_killed)
 
 
 def test_a_lock_file_that_cannot_be_made(scene: Scene) -> None:
@@ -284,8 +287,8 @@ def test_the_log_that_a_kill_leaves_is_taken_up(scene: Scene) -> None:
     scene.keeps()
     finished = scene.heals().event("pass finished")
     assert finished["plan_reason"] == "the last pass did not come through"
-    done = sum(held.get(path) == blob for path, blob in target_blobs(scene).items())
-    assert finished["saved"] == len(target_blobs(scene)) - done
+    done = sum(held.get(path) == blob for path, blob in scene.target.items())
+    assert finished["saved"] == len(scene.target) - done
 
 
 def killed_with_its_log(scene: Scene) -> dict[str, str | None]:
@@ -297,12 +300,6 @@ def killed_with_its_log(scene: Scene) -> dict[str, str | None]:
     process.communicate()
     assert process.returncode == -9
     return files(scene.database)
-
-
-def target_blobs(scene: Scene) -> dict[str, str | None]:
-    from tests.faults.support import blobs  # noqa: PLC0415
-
-    return blobs(scene.repo)
 
 
 @pytest.mark.parametrize("what", ["deleted", "emptied"])

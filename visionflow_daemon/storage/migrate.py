@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -80,6 +81,11 @@ def open_migrated(url: str, base: Path, *, busy_timeout: float = BUSY_TIMEOUT) -
     A file that isn't ours is told by a connection that only reads: opening it to write would change its header.
     """
     if (path := database_path(url, base)).is_file() and path.stat().st_size:
+        if not os.access(path, os.W_OK):  # a look would leave a log and its index, as little writable as the file
+            raise DatabaseError(
+                f"the database {path} can't be written: look at the rights of the file and its folder, and whether the "
+                "mount is read-only"
+            )
         looked_at = open_database(url, base, read_only=True, busy_timeout=busy_timeout)
         try:
             with told(path):

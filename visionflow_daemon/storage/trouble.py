@@ -94,7 +94,10 @@ def _what(primary: int, error: BaseException) -> str:
         return f"read or written ({error}): look at the disk, its mount, and the kernel's log"
     if primary == sqlite3.SQLITE_CANTOPEN:
         return f"opened ({error}): look at the rights and the mount of its folder, and at the limit of open files"
-    return f"written ({error}): look at the rights of the file and its folder, and whether the mount is read-only"
+    return (
+        f"written ({error}): look at the rights of the file and its folder, and of what lies beside it with -wal and "
+        "-shm at the end, and whether the mount is read-only"
+    )
 
 
 @contextmanager
