@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -49,16 +48,6 @@ class LineSink:
         with suppress(OSError, ValueError):
             sys.stderr.write(f"visionflow-daemon: the log can't be written ({reason}); the work goes on without it\n")
             sys.stderr.flush()
-
-    def end(self) -> None:
-        """Write what is left, or drop it: Python would fail at it once more when it exits, and spoil the exit code."""
-        try:
-            self.stream.flush()
-        except (OSError, ValueError):
-            with suppress(OSError, ValueError):
-                null = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(null, self.stream.fileno())
-                os.close(null)
 
     debug = info = warning = error = critical = exception = msg
 

@@ -15,7 +15,8 @@ import pytest
 
 from tests.support import Daemon, Ran, Repo, assert_sound, class_page
 
-NOBODY = "65534"
+NOBODY = str(50_000 + os.getpid() % 10_000)
+"""A user without rights, and without other processes, which limits would count."""
 Pages = dict[bytes | str, str | None]
 
 

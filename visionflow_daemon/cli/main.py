@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 import peewee
@@ -31,7 +31,7 @@ class Program(click.Group):
             ctx.exit(error.exit_code)
         except BrokenPipeError:
             # Whoever read our output has seen enough; what Python flushes at exit must not fail too.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _silence(sys.stdout)
             ctx.exit(ExitCode.OK)
         except (OSError, peewee.DatabaseError) as error:
             words = None
@@ -40,7 +40,6 @@ class Program(click.Group):
                 if words is None:
                     raise
             tables.complain(str(words or f"the system refuses: {error}"))
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(words.exit_code if words else ExitCode.INTERNAL)
 
 
@@ -97,7 +96,10 @@ for verb in (status, failures, parse, verify, dump, migrate, check_config):
 def main() -> None:
     """Run the program."""
     _open_closed_streams()
-    program(prog_name="visionflow-daemon" if Path(sys.argv[0]).name != "__main__.py" else None)
+    try:
+        program(prog_name="visionflow-daemon" if Path(sys.argv[0]).name != "__main__.py" else None)
+    finally:
+        _let_go_of_streams()
 
 
 def _open_closed_streams() -> None:
@@ -108,3 +110,16 @@ def _open_closed_streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # the lowest free number, which is this one
             setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
+
+
+def _let_go_of_streams() -> None:
+    """Drop what standard streams don't take: Python would fail at it once more at its exit, and spoil the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            _silence(stream)
+
+
+def _silence(stream: TextIO) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -59,7 +59,6 @@ def run(config: Config, sink: LineSink, *, full: bool, replace_source: bool, all
                     structlog.contextvars.unbind_contextvars("run_id")
     finally:
         database.close()
-        sink.end()
     return max(codes, key=_gravity)
 
 

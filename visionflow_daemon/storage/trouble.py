@@ -50,6 +50,12 @@ def code_of(error: BaseException) -> int | None:
     return None
 
 
+def is_busy(error: BaseException) -> bool:
+    """Tell whether another program's lock is what an error is about."""
+    code = code_of(error)
+    return code is not None and code & PRIMARY in BUSY_CODES
+
+
 def in_words(error: BaseException, path: Path) -> VisionflowError | None:
     """Say what happened to the database at `path`; None where the error is none of a database that can't be used."""
     if isinstance(error, peewee.DatabaseError | sqlite3.DatabaseError):
