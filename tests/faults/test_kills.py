@@ -51,16 +51,18 @@ class Walk:
         for at, commit in enumerate(commits):
             git("update-ref", "refs/heads/main", commit, cwd=self.source)
             wanted = kills * (at + 1) // len(commits)
-            tries = 0
+            tries, seconds = 0, self.time_of_a_pass()
             while self.kills < wanted and tries < 10 * (kills // len(commits) + 1):
                 tries += 1
-                if not self.kill_once(self.time_of_a_pass()):
+                if not self.kill_once(seconds):
                     # The pass was over: the next one has work again when it starts from another commit.
                     git("update-ref", "refs/heads/main", self.chance.choice(commits), cwd=self.source)
+                    seconds = self.time_of_a_pass()
+                elif self.kills >= due + compare_every:
+                    due = self.kills
+                    self.compare()
             git("update-ref", "refs/heads/main", commit, cwd=self.source)
-            if self.kills >= due + compare_every or at == len(commits) - 1:
-                due = self.kills
-                self.compare()
+        self.compare()
 
     def time_of_a_pass(self) -> float:
         """Measure the pass that is due, on a copy of the database."""
@@ -77,7 +79,8 @@ class Walk:
         """Start a pass and kill it at a random moment; tell whether it was still at work."""
         process = self.daemon.start(*self.command("walked.db"))
         try:
-            process.wait(self.chance.uniform(FIRST_MOMENT, seconds))
+            # More often late than early: a pass begins with starting Python.
+            process.wait(self.chance.triangular(FIRST_MOMENT, seconds, seconds))
         except subprocess.TimeoutExpired:
             process.kill()
         out, err = process.communicate()

@@ -158,7 +158,7 @@ class Pool(Generic[Task]):
                 if not number:
                     raise SystemicError(
                         f"the system lets no worker thread start ({error}): raise the limit of tasks (TasksMax= in the "
-                        "unit, `ulimit -u` in a shell) or of memory; nothing was saved"
+                        "unit, `ulimit -u` in a shell) or of memory; what was saved stays saved"
                     ) from error
                 log.warning("fewer workers than wanted", started=number, wanted=len(self._threads), reason=str(error))
                 del self._threads[number:]
