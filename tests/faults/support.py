@@ -12,12 +12,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 from tests.support import Daemon, Ran, Repo, assert_sound, class_page
 
 NOBODY = str(50_000 + os.getpid() % 10_000)
 """A user without rights, and without other processes, which limits would count."""
 Pages = dict[bytes | str, str | None]
+
+SAVED: dict[str, tuple[bytes, str]] = {}
+"""The database of a commit and its dump, made once: every scene begins with the same one."""
+
+FRESH: dict[str, str] = {}
+"""The dump of a fresh database of a commit."""
 
 
 def pages(numbers: range, side: str = "old", size: int = 0) -> Pages:
@@ -30,6 +37,11 @@ def pages(numbers: range, side: str = "old", size: int = 0) -> Pages:
     }
 
 
+def rarely(*values: object) -> list[ParameterSet]:
+    """Mark values of a parameter that only the deep tests try."""
+    return [pytest.param(value, marks=pytest.mark.deep) for value in values]
+
+
 class Scene:
     """A source with a commit that is saved, and a second one on top, whose pass is to meet the fault."""
 
@@ -37,9 +49,12 @@ class Scene:
         self.repo = repo
         self.daemon = daemon
         self.database = database
-        repo.commit(pages(range(saved)))
-        daemon.once(repo.path, database=str(database))
-        self.before = daemon.dump_bytes(str(database))
+        first = repo.commit(pages(range(saved)))
+        if first not in SAVED:
+            daemon.once(repo.path, database=str(database))
+            SAVED[first] = (database.read_bytes(), daemon.dump_bytes(str(database)))
+        content, self.before = SAVED[first]
+        database.write_bytes(content)
         self.files_before = files(database)
         gone: Pages = {f"p{number:04}.md": None for number in range(saved - 5, saved)}
         repo.commit(pages(range(10), "new") | pages(range(saved, saved + new)) | gone)
@@ -80,8 +95,11 @@ class Scene:
     def heals(self, *arguments: str) -> Ran:
         """Run a healthy pass; its dump must be that of a fresh database of the same commit."""
         ran = self.daemon.once(self.repo.path, *arguments, database=str(self.database))
-        self.daemon.once(self.repo.path, database="fresh.db")
-        assert self.daemon.dump_bytes(str(self.database)) == self.daemon.dump_bytes("fresh.db")
+        tip = self.repo.tip() or ""
+        if tip not in FRESH:
+            self.daemon.once(self.repo.path, database="fresh.db")
+            FRESH[tip] = self.daemon.dump_bytes("fresh.db")
+        assert self.daemon.dump_bytes(str(self.database)) == FRESH[tip]
         return ran
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tests.faults.support import (
     as_nobody,
     files,
     owned_by_nobody,
+    rarely,
     reading,
     remount,
     strace,
@@ -86,7 +88,7 @@ def test_a_writer_that_lets_go_in_time_is_waited_for(scene: Scene) -> None:
 # Full
 
 
-@pytest.mark.parametrize("more", [4, 40, 100, 160, 240, 400, 700])
+@pytest.mark.parametrize("more", [4, *rarely(40, 100), 160, *rarely(240, 400), 700])
 def test_a_disk_that_is_full_at_some_point_of_a_pass(tmp_path: Path, repo: Repo, daemon: Daemon, more: int) -> None:
     with tmpfs(tmp_path / "disk", "64m") as disk:
         scene = Scene(repo, daemon, disk / "kg.db", new=200)
@@ -100,7 +102,7 @@ def test_a_disk_that_is_full_at_some_point_of_a_pass(tmp_path: Path, repo: Repo,
         scene.heals()
 
 
-@pytest.mark.parametrize("at", [1, 2, 3, 5, 9, 40, 200])
+@pytest.mark.parametrize("at", [1, *rarely(2, 3), 5, *rarely(9, 40), 200])
 @pytest.mark.parametrize(("error", "says"), [("ENOSPC", "disk full"), ("EIO", "disk I/O error")])
 def test_a_write_that_fails_from_some_point_on(scene: Scene, error: str, says: str, at: int) -> None:
     paths = (scene.database, log_of(scene.database))
@@ -108,14 +110,14 @@ def test_a_write_that_fails_from_some_point_on(scene: Scene, error: str, says: s
     scene.survives(ran, 6, says)
 
 
-@pytest.mark.parametrize("at", [1, 4, 30])
+@pytest.mark.parametrize("at", [1, *rarely(4), 30])
 def test_a_single_write_that_fails_costs_nothing_but_the_pass(scene: Scene, at: int) -> None:
     paths = (scene.database, log_of(scene.database))
     ran = scene.run(*strace("pwrite64", f"pwrite64:error=EIO:when={at}", only=paths))
     scene.survives(ran, 6, "disk I/O error")
 
 
-@pytest.mark.parametrize("which", ["all", "the log's", "the database's"])
+@pytest.mark.parametrize("which", ["all", *rarely("the log's", "the database's")])
 def test_a_disk_that_does_not_sync(scene: Scene, which: str) -> None:
     paths = {"all": (), "the log's": (log_of(scene.database),), "the database's": (scene.database,)}[which]
     ran = scene.run(*strace("fsync,fdatasync", "fsync,fdatasync:error=EIO", only=paths))
@@ -158,7 +160,6 @@ def test_a_user_without_the_right_to_write(open_folder: Path, what: str) -> None
 
 def test_a_lock_file_that_cannot_be_made(scene: Scene) -> None:
     place = lock_path(scene.database, "default")
-    place.unlink()
     place.mkdir()
     ran = scene.run()
     place.rmdir()
@@ -199,19 +200,16 @@ def cut_within_the_header(data: bytes) -> bytes:
 
 
 DAMAGES = [
-    junk_in_every_page_but_the_first,
     junk_from_the_middle_on,
     junk_in_the_first_page,
     junk_in_the_header,
-    cut_in_half,
+    *rarely(junk_in_every_page_but_the_first, cut_in_half, cut_within_the_header),
     cut_within_a_page,
-    cut_within_the_header,
 ]
 
 
-@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
-def test_a_damaged_file_is_told_of_and_not_touched(scene: Scene, damage: object) -> None:
-    assert callable(damage)
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_file_is_told_of_and_not_touched(scene: Scene, damage: Callable[[bytes], bytes]) -> None:
     whole = scene.database.read_bytes()
     broken = damage(whole)
     scene.database.write_bytes(broken)
@@ -222,14 +220,19 @@ def test_a_damaged_file_is_told_of_and_not_touched(scene: Scene, damage: object)
     assert all(event["event"] == "pass failed" and event["exit_code"] == 6 for event in ran.events)
     assert scene.database.read_bytes() == broken
     assert not log_of(scene.database).exists() or not log_of(scene.database).stat().st_size
-    for verb in ("dump", "status", "failures"):
-        told = scene.daemon.run(verb, "--database", str(scene.database))
-        assert told.code == 0 or "is corrupt" in told.err, (verb, told)
     index_of(scene.database).unlink(missing_ok=True)
     log_of(scene.database).unlink(missing_ok=True)
     scene.database.write_bytes(whole)
     scene.keeps(untouched=True)
     scene.heals()
+
+
+@pytest.mark.parametrize("verb", ["dump", "status", "failures"])
+def test_a_verb_that_reads_a_damaged_file_says_so(scene: Scene, verb: str) -> None:
+    scene.database.write_bytes(junk_in_every_page_but_the_first(scene.database.read_bytes()))
+    told = scene.daemon.run(verb, "--database", str(scene.database))
+    assert told.code == 6
+    assert told.err.startswith(f"visionflow-daemon: the database {scene.database} is corrupt")
 
 
 def test_a_damaged_file_that_is_moved_away_is_made_anew(scene: Scene) -> None:
@@ -266,7 +269,7 @@ def test_damage_that_only_saving_meets_ends_the_pass_without_another_word_in_the
 # Files that come and go between passes
 
 
-@pytest.mark.parametrize("gone", ["log", "index", "both"])
+@pytest.mark.parametrize("gone", [*rarely("log"), "index", "both"])
 def test_a_killed_pass_leaves_its_log_and_what_is_taken_of_it_costs_only_time(scene: Scene, gone: str) -> None:
     held = killed_with_its_log(scene)
     if gone in {"index", "both"}:

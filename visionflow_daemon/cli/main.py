@@ -69,7 +69,7 @@ def program(
     Exit codes of --once:
       0  all saved               4  remote unreachable, refused or late
       1  internal error          5  deletions held
-      2  usage or configuration  6  database
+      2  usage or configuration  6  database, or a limit of the system
       3  saved, but some files failed: see `failures`
     """
     options = Options(**given)

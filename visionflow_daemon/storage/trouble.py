@@ -61,6 +61,8 @@ def in_words(error: BaseException, path: Path) -> VisionflowError | None:
     if isinstance(error, peewee.DatabaseError | sqlite3.DatabaseError):
         code = code_of(error)
         return None if code is None else _of_sqlite(code, error, path)
+    if isinstance(error, MemoryError):
+        return SystemicError(f"too little memory: {LIMITS[errno.ENOMEM]}; {GOES_ON}")
     if isinstance(error, OSError) and (advice := _advice(error)):
         where = f" at {error.filename}" if error.filename else ""
         return SystemicError(f"the system refuses{where}: {error.strerror or error}: {advice}; {GOES_ON}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -133,7 +134,8 @@ def _apply_and_finish(
                 raise
 
     progress = Progress(services.watcher, write, time.monotonic)
-    services.watcher.started(planned.size)
+    with suppress(OSError):  # a terminal that is gone ends no pass
+        services.watcher.started(planned.size)
     try:
         with told(database.path):
             is_whole = _apply(job, services, target, planned, progress)
@@ -143,7 +145,8 @@ def _apply_and_finish(
             _abandon(job, services, run, status, progress.tally, str(error))
         raise
     finally:
-        services.watcher.ended()
+        with suppress(OSError):
+            services.watcher.ended()
     now = timestamp(services.now())
     if is_whole:
         reached = Checkpoint(target.source, target.branch, target.commit, digest, is_clean=True)
