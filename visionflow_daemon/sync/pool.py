@@ -121,9 +121,9 @@ class Pool(Generic[Task]):
         return is_whole
 
     def _run(self, tasks: Iterable[Task], stop: threading.Event, tick: Callable[[], None]) -> bool:
-        self._start()
         self._finished = count()
         given = 0
+        self._start()
         try:
             is_whole = True
             for task in tasks:
