@@ -124,6 +124,14 @@ def test_too_few_open_files_end_the_pass_and_no_page_is_to_blame(scene: Scene, *
     scene.heals()
 
 
+@pytest.mark.parametrize("size", [*rarely(40_000), 90_000])
+def test_a_limit_of_file_sizes(scene: Scene, size: int) -> None:
+    """The log of the database may grow to so many bytes."""
+    ran = scene.run(*tool("prlimit", f"--fsize={size}"))
+    assert "the limit of file sizes" in ran.err
+    scene.survives(ran, 6, "disk I/O error", event="pass failed" if ran.out else "")
+
+
 # The log
 
 

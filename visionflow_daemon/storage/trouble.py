@@ -99,7 +99,7 @@ def _of_sqlite(code: int, error: BaseException, path: Path) -> VisionflowError |
 
 def _what(primary: int, error: BaseException) -> str:
     if primary == sqlite3.SQLITE_IOERR:
-        return f"read or written ({error}): look at the disk, its mount, and the kernel's log"
+        return f"read or written ({error}): look at the disk, the kernel's log, and the limit of file sizes"
     if primary == sqlite3.SQLITE_CANTOPEN:
         return f"opened ({error}): look at the rights and the mount of its folder, and at the limit of open files"
     return (
