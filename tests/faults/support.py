@@ -45,7 +45,7 @@ def rarely(*values: object) -> list[ParameterSet]:
 class Scene:
     """A source with a commit that is saved, and a second one on top, whose pass is to meet the fault."""
 
-    def __init__(self, repo: Repo, daemon: Daemon, database: Path, saved: int = 40, new: int = 80) -> None:
+    def __init__(self, repo: Repo, daemon: Daemon, database: Path, saved: int = 40, new: int = 160) -> None:
         self.repo = repo
         self.daemon = daemon
         self.database = database
