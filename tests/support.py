@@ -144,10 +144,12 @@ class Daemon:
 
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
+    under: tuple[str, ...] = ()
+    """The program that runs ours, with its arguments: strace, prlimit, setpriv."""
 
     def command(self, *arguments: str | Path) -> list[str]:
         """Give the command line of a run."""
-        return [sys.executable, "-m", "visionflow_daemon", *map(str, arguments)]
+        return [*self.under, sys.executable, "-m", "visionflow_daemon", *map(str, arguments)]
 
     def env(self) -> dict[str, str]:
         """Give the environment of a run."""

@@ -174,6 +174,7 @@ def test_a_missing_file_is_told_with_its_path(tmp_path: Path) -> None:
         ("DATABASE", "other.db", "database", "other.db"),
         ("SYNC__WORKERS", "3", "sync.workers", 3),
         ("SYNC__LOCK_TIMEOUT", "2", "sync.lock_timeout", 2.0),
+        ("SYNC__BUSY_TIMEOUT", "0.5", "sync.busy_timeout", 0.5),
         ("LOG__LEVEL", "debug", "log.level", "debug"),
         ("READING__LIMITS__DEPTH", "77", "reading.limits.depth", 77),
         ("READING__PREFIXES__X", "urn:x:", "reading.prefixes", {"x": "urn:x:"}),

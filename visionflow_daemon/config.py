@@ -56,7 +56,7 @@ class ReadingConfig:
 
 @dataclass(frozen=True, slots=True)
 class SyncConfig:
-    """How a pass works. `workers` None means one a core, at least 4 and at most 8; `lock_timeout` is in seconds.
+    """How a pass works. `workers` None means one a core, at least 4 and at most 8; both timeouts are in seconds.
 
     `mass_delete_share`: deletions that leave more of an ontology's classes declared by nobody are held; 1 holds none.
     """
@@ -64,6 +64,7 @@ class SyncConfig:
     workers: int | None = None
     queue: int = 32
     lock_timeout: float = 10.0
+    busy_timeout: float = 5.0
     mass_delete_share: float = 0.3
 
 
@@ -170,6 +171,7 @@ def check(config: Config) -> None:
         *_outside("sync.workers", config.sync.workers, 1, 64),
         *_outside("sync.queue", config.sync.queue, 1, 10_000),
         *_outside("sync.lock_timeout", config.sync.lock_timeout, 0, 86_400),
+        *_outside("sync.busy_timeout", config.sync.busy_timeout, 0, 3_600),
         *_outside("sync.mass_delete_share", config.sync.mass_delete_share, 0, 1),
         *_outside("network.connect_timeout", config.network.connect_timeout, 0.1, 3_600),
         *_outside("network.read_timeout", config.network.read_timeout, 0.1, 3_600),

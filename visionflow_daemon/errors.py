@@ -3,6 +3,7 @@
     VisionflowError
     ├── PageError            one file can't be read: it goes to the ledger, nothing else suffers
     ├── TransientError       worth another try at once: a lock, a network, a lost connection
+    │   ├── BusyError        another program holds the database's write lock
     │   ├── ObjectError      an object of the repository can't be read
     │   └── UnreachableError the remote does not answer, or breaks off
     ├── SystemicError        every file would fail alike: the pass stops, the checkpoint stays
@@ -19,7 +20,8 @@
         ├── ConfigError      the configuration or the command line
         ├── SourceError      there is no such repository, branch or commit to read
         ├── RemoteError      the remote is unreachable, refuses, or is over its deadline
-        └── LockedError      another pass holds this ontology
+        ├── LockedError      another pass holds this ontology
+        └── CorruptError     the database's file is damaged
 
 The exit codes are those of `visionflow-daemon --once`, documented in the README.
 """
@@ -63,6 +65,12 @@ class TransientError(VisionflowError):
     """A fault that another attempt may well not meet."""
 
 
+class BusyError(TransientError):
+    """Another program holds the database's write lock, for longer than a statement waits."""
+
+    exit_code = ExitCode.DATABASE
+
+
 class ObjectError(TransientError):
     """An object of the repository can't be read: it is missing, or damaged, or the disk fails."""
 
@@ -76,13 +84,13 @@ class UnreachableError(TransientError):
 
 
 class SystemicError(VisionflowError):
-    """A fault that every file would meet: the pass stops where it is."""
+    """A fault of the machine that every file would meet: the pass stops where it is."""
+
+    exit_code = ExitCode.DATABASE
 
 
 class DatabaseError(SystemicError):
     """The database can't be opened, can't be written, or isn't one of ours."""
-
-    exit_code = ExitCode.DATABASE
 
 
 class DeadlineError(VisionflowError):
@@ -155,5 +163,11 @@ class RemoteError(FatalError):
 
 class LockedError(FatalError):
     """Another pass holds the lock of this ontology."""
+
+    exit_code = ExitCode.DATABASE
+
+
+class CorruptError(FatalError):
+    """The database's file is damaged; from there on it is not written."""
 
     exit_code = ExitCode.DATABASE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TextIO
 
 import orjson
@@ -17,19 +18,36 @@ TRACEBACKS = structlog.processors.ExceptionRenderer(structlog.tracebacks.Excepti
 
 
 class LineSink:
-    """Where log lines go: a stream, until a progress bar on the same terminal takes them over."""
+    """Where log lines go: a stream, until a progress bar on the same terminal takes them over.
+
+    Writing a line never raises: who reads the log may be gone, or its disk full, and no file is to fail for that.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
         self.divert: Callable[[str], None] | None = None
+        self.lost = 0
+        """How many lines could not be written."""
 
     def msg(self, line: str) -> None:
         """Write one line."""
-        if self.divert is not None:
-            self.divert(line)
-        else:
-            self.stream.write(line + "\n")
-            self.stream.flush()
+        try:
+            if self.divert is not None:
+                self.divert(line)
+            else:
+                self.stream.write(line + "\n")
+                self.stream.flush()
+        except (OSError, ValueError) as error:
+            self._lose(error)
+
+    def _lose(self, error: Exception) -> None:
+        self.lost += 1
+        if self.lost > 1:
+            return
+        reason = getattr(error, "strerror", None) or error
+        with suppress(OSError, ValueError):
+            sys.stderr.write(f"visionflow-daemon: the log can't be written ({reason}); the work goes on without it\n")
+            sys.stderr.flush()
 
     debug = info = warning = error = critical = exception = msg
 

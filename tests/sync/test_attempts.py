@@ -57,7 +57,9 @@ def test_a_fault_that_lasts_is_raised_as_it_is_after_three_attempts() -> None:
     assert (action.attempts, len(action.slept)) == (3, 2)
 
 
-@pytest.mark.parametrize("error", [PageError("x"), SystemicError("x"), ConfigError("x"), KeyError("x"), OSError("x")])
+@pytest.mark.parametrize(
+    "error", [PageError("x"), SystemicError("x"), ConfigError("x"), KeyError("x"), OSError("x"), MemoryError()]
+)
 def test_any_other_fault_is_raised_at_once(error: Exception) -> None:
     action = Flaky(1, error)
     with pytest.raises(type(error)):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextvars
+import itertools
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 
 import pytest
 
+from visionflow_daemon.errors import SystemicError
 from visionflow_daemon.sync.pool import Pool
 
 DEADLINE = 20.0
@@ -223,3 +225,112 @@ def test_a_tick_that_raises_leaves_no_worker_behind() -> None:
         thread.join(1.0)
     assert left == []
     assert sorted(worker.opened) == sorted(worker.closed)
+
+
+def out_of_memory_at(first: set[int], again: Collection[int] = ()) -> Callable[[int], None]:
+    """Make an act that runs out of memory at the first try of some tasks, and at each try of others."""
+    seen: set[int] = set()
+
+    def act(task: int) -> None:
+        if task in again or (task in first and task not in seen):
+            seen.add(task)
+            raise MemoryError
+
+    return act
+
+
+@pytest.mark.parametrize("workers", [1, 2, 8])
+def test_tasks_for_which_memory_did_not_suffice_are_done_again_by_one_worker_at_the_end(workers: int) -> None:
+    worker = Worker(out_of_memory_at({0, 7, 99}))
+    assert Pool[int](workers, 4, worker.make).run(range(100), threading.Event(), nothing) is True
+    assert Counter(worker.done) == Counter(range(100))
+    assert set(worker.done[-3:]) == {0, 7, 99}
+    assert worker.opened[-1] == "worker-alone"
+    assert sorted(worker.opened) == sorted(worker.closed), "what a worker had opened was not let go of"
+    assert alive() == []
+
+
+def test_a_task_for_which_one_worker_alone_has_too_little_memory_ends_the_pool() -> None:
+    worker = Worker(out_of_memory_at({3}, {7}))
+    with pytest.raises(SystemicError, match="too little memory, even for one file at a time"):
+        Pool[int](4, 4, worker.make).run(range(100), threading.Event(), nothing)
+    assert 7 not in worker.done
+    assert alive() == []
+
+
+def test_memory_that_lacks_for_everything_ends_the_pool_soon() -> None:
+    pulled: list[int] = []
+
+    def tasks() -> Iterator[int]:
+        for number in range(100_000):
+            pulled.append(number)
+            yield number
+
+    def act(_: int) -> None:
+        raise MemoryError
+
+    with pytest.raises(SystemicError, match="too little memory for 100 files and more"):
+        Pool[int](2, 4, Worker(act).make).run(tasks(), threading.Event(), nothing)
+    assert len(pulled) < 200
+
+
+def test_a_worker_that_has_no_memory_to_open_what_it_needs_leaves_its_task_to_the_others() -> None:
+    calls = itertools.count()
+    worker = Worker()
+
+    @contextmanager
+    def make() -> Iterator[Callable[[int], None]]:
+        if not next(calls):
+            raise MemoryError
+        with worker.make() as handle:
+            yield handle
+
+    assert Pool[int](3, 4, make).run(range(100), threading.Event(), nothing) is True
+    assert Counter(worker.done) == Counter(range(100))
+
+
+class Dies(BaseException):
+    """What ends a worker at its last step."""
+
+
+def test_a_worker_that_ends_without_a_word_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def act(task: int) -> None:
+        if task == 50:
+            raise Dies
+
+    pool = Pool[int](2, 4, Worker(act).make)
+    monkeypatch.setattr(pool, "_failures", _Refuses())
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    with pytest.raises(SystemicError, match="a worker thread ended without a word"):
+        pool.run(range(100), threading.Event(), nothing)
+    assert alive() == []
+
+
+class _Refuses(list[BaseException]):
+    def append(self, _: BaseException) -> None:
+        raise MemoryError
+
+
+@pytest.mark.parametrize("lets", [1, 3])
+def test_as_many_workers_as_the_system_lets_start_do_all(monkeypatch: pytest.MonkeyPatch, lets: int) -> None:
+    start, started = threading.Thread.start, itertools.count()
+
+    def limited(thread: threading.Thread) -> None:
+        if next(started) >= lets:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    worker = Worker()
+    assert Pool[int](8, 4, worker.make).run(range(500), threading.Event(), nothing) is True
+    assert Counter(worker.done) == Counter(range(500))
+    assert set(worker.opened) <= {f"worker-{number}" for number in range(1, lets + 1)}
+
+
+def test_without_a_single_worker_the_pool_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    with pytest.raises(SystemicError, match=r"lets no worker thread start .*TasksMax"):
+        Pool[int](8, 4, Worker().make).run(range(500), threading.Event(), nothing)

@@ -9,7 +9,16 @@ from pathlib import Path
 import peewee
 import pytest
 
-from visionflow_daemon.errors import ConfigError, DatabaseError, LockedError, PageError, SystemicError, TransientError
+from visionflow_daemon.errors import (
+    BusyError,
+    ConfigError,
+    CorruptError,
+    DatabaseError,
+    LockedError,
+    PageError,
+    SystemicError,
+    TransientError,
+)
 from visionflow_daemon.sync.retry import FailureClass, judge
 
 Execute = Callable[[str], object]
@@ -95,8 +104,8 @@ def no_such_table(url: str, opened: Opened) -> None:
         (table_in_use, FailureClass.TRANSIENT, "the database is busy: database table is locked", False),
         (read_only, FailureClass.SYSTEMIC, "attempt to write a readonly database", False),
         (full, FailureClass.SYSTEMIC, "database or disk is full", False),
-        (corrupt, FailureClass.SYSTEMIC, "malformed", False),
-        (not_a_database, FailureClass.SYSTEMIC, "file is not a database", False),
+        (corrupt, FailureClass.FATAL, "malformed", False),
+        (not_a_database, FailureClass.FATAL, "file is not a database", False),
         (not_unique, FailureClass.PAGE, "the database refuses a row: UNIQUE constraint failed: t.x", True),
         (no_such_table, FailureClass.PAGE, "no such table: missing", True),
     ],
@@ -124,9 +133,11 @@ def test_an_error_of_a_real_database_has_its_class(
         (TransientError("blob gone"), FailureClass.TRANSIENT, "blob gone", None),
         (SystemicError("all fail"), FailureClass.SYSTEMIC, "all fail", None),
         (DatabaseError("not ours"), FailureClass.SYSTEMIC, "not ours", None),
+        (BusyError("in use"), FailureClass.TRANSIENT, "in use", None),
+        (CorruptError("damaged"), FailureClass.FATAL, "damaged", None),
         (ConfigError("a", "b"), FailureClass.FATAL, "a\nb", None),
         (LockedError("held"), FailureClass.FATAL, "held", None),
-        (MemoryError(), FailureClass.PAGE, "the file needs more memory than there is", None),
+        (MemoryError(), FailureClass.TRANSIENT, "the file needs more memory than there is", None),
         (RecursionError(), FailureClass.PAGE, "the file is nested too deeply", None),
         (OSError(28, "No space left"), FailureClass.SYSTEMIC, "refuses: [Errno 28] No space left", None),
     ],

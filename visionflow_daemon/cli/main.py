@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
+import peewee
 
 from visionflow_daemon import lean
 from visionflow_daemon.cli import tables
 from visionflow_daemon.cli.ledger import failures, retry
-from visionflow_daemon.cli.settings import Options, common, load, of_source
+from visionflow_daemon.cli.settings import DATABASE_PATH, Options, common, load, of_source
 from visionflow_daemon.cli.verbs import check_config, dump, migrate, parse, status
 from visionflow_daemon.cli.verify import verify
 from visionflow_daemon.errors import ConfigError, ExitCode, VisionflowError
+from visionflow_daemon.storage import trouble
 
 
 class Program(click.Group):
@@ -30,8 +32,16 @@ class Program(click.Group):
             ctx.exit(error.exit_code)
         except BrokenPipeError:
             # Whoever read our output has seen enough; what Python flushes at exit must not fail too.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _silence(sys.stdout)
             ctx.exit(ExitCode.OK)
+        except (OSError, peewee.DatabaseError) as error:
+            words = None
+            if isinstance(error, peewee.DatabaseError):
+                words = trouble.in_words(error, ctx.meta.get(DATABASE_PATH, Path("database")))
+                if words is None:
+                    raise
+            tables.complain(str(words or f"the system refuses: {error}"))
+            ctx.exit(words.exit_code if words else ExitCode.INTERNAL)
 
 
 @click.group(cls=Program, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -61,7 +71,7 @@ def program(
     Exit codes of --once:
       0  all saved               4  remote unreachable, refused or late
       1  internal error          5  deletions held
-      2  usage or configuration  6  database
+      2  usage or configuration  6  database, or a limit of the system
       3  saved, but some files failed: see `failures`
     """
     options = Options(**given)
@@ -87,4 +97,31 @@ for verb in (status, failures, retry, parse, verify, dump, migrate, check_config
 
 def main() -> None:
     """Run the program."""
-    program(prog_name="visionflow-daemon" if Path(sys.argv[0]).name != "__main__.py" else None)
+    _open_closed_streams()
+    try:
+        program(prog_name="visionflow-daemon" if Path(sys.argv[0]).name != "__main__.py" else None)
+    finally:
+        _let_go_of_streams()
+
+
+def _open_closed_streams() -> None:
+    """Open nothing in place of standard streams that are closed, else the next file opened would get their output."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number, which is this one
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
+
+
+def _let_go_of_streams() -> None:
+    """Drop what standard streams don't take: Python would fail at it once more at its exit, and spoil the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            _silence(stream)
+
+
+def _silence(stream: TextIO) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

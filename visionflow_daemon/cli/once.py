@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,7 +42,7 @@ def run(config: Config, sink: LineSink, *, full: bool, replace_source: bool, all
     if not config.sources:
         raise ConfigError("no source: give --source URL-OR-PATH, or a --config file with a [[sources]] section")
     repository.configure(config.network)
-    database, applied = open_migrated(config.database, config.base)
+    database, applied = open_migrated(config.database, config.base, busy_timeout=config.sync.busy_timeout)
     state = configuration.state_directory(os.environ)
     codes = []
     try:
@@ -76,12 +76,13 @@ def _one(config: Config, source: SourceConfig, job: Job, services: Services, sta
         return error.exit_code
     except Exception as error:
         verdict = judge(error)
-        log.exception("pass failed", reason=verdict.reason)
+        code = ExitCode.DATABASE if verdict.failure_class is FailureClass.SYSTEMIC else ExitCode.INTERNAL
+        log.exception("pass failed", reason=verdict.reason, exit_code=int(code))
         tables.complain(verdict.reason)
-        is_database = verdict.failure_class is FailureClass.SYSTEMIC or not verdict.is_ours
-        return ExitCode.DATABASE if is_database else ExitCode.INTERNAL
+        return code
     _note_checked(state, services.database, summary)
-    _report(services.database, summary)
+    with suppress(OSError):  # a terminal that is gone unmakes no pass
+        _report(services.database, summary)
     if not summary.is_whole:
         return ExitCode.INTERNAL
     return ExitCode.LEDGER if summary.ledger else ExitCode.OK

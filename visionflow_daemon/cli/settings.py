@@ -14,12 +14,15 @@ from visionflow_daemon import config as configuration
 from visionflow_daemon.config import Config, SourceConfig
 from visionflow_daemon.errors import ConfigError
 from visionflow_daemon.git.credentials import is_remote
+from visionflow_daemon.storage import trouble
 from visionflow_daemon.storage.database import Database, open_database
 from visionflow_daemon.storage.migrate import require_current
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
+DATABASE_PATH = "visionflow_daemon.database"
+"""Where click's context keeps the path of the database that a verb reads, for messages about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +105,16 @@ def open_existing(config: Config, *, read_only: bool = True) -> Database:
 
     It is looked at by a connection that only reads, whatever is wanted: opening a file to write changes its header.
     """
-    database = open_database(config.database, config.base, read_only=True)
-    require_current(database)
+    timeout = config.sync.busy_timeout
+    database = open_database(config.database, config.base, read_only=True, busy_timeout=timeout)
+    if context := click.get_current_context(silent=True):
+        context.meta[DATABASE_PATH] = database.path
+    with trouble.told(database.path):
+        require_current(database)
     if read_only:
         return database
     database.close()
-    return open_database(config.database, config.base)
+    return open_database(config.database, config.base, busy_timeout=timeout)
 
 
 def ontology_of(config: Config, options: Options) -> str:

@@ -7,6 +7,7 @@ import re
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -35,9 +36,10 @@ def echo(rows: Iterable[Sequence[object]], header: Sequence[str] = (), *, err: b
 
 
 def complain(message: str) -> None:
-    """Print an error for people."""
-    for line in message.splitlines():
-        click.echo(f"visionflow-daemon: {harmless(line)}", err=True)
+    """Print an error for people; where nobody listens any more, the exit code must do."""
+    with suppress(OSError):
+        for line in message.splitlines():
+            click.echo(f"visionflow-daemon: {harmless(line)}", err=True)
 
 
 def echo_json(value: Any) -> None:  # noqa: ANN401 - whatever json takes

@@ -108,7 +108,7 @@ def migrate(context: click.Context, /, *, as_json: bool, **given: Any) -> None: 
     from visionflow_daemon.storage import migrate as migrations  # noqa: PLC0415
 
     config = load(merged(context, **given))
-    database, applied = migrations.open_migrated(config.database, config.base)
+    database, applied = migrations.open_migrated(config.database, config.base, busy_timeout=config.sync.busy_timeout)
     version = migrations.current_version(database)
     if as_json:
         tables.echo_json({"applied": [each.version for each in applied], "version": version})

@@ -51,7 +51,10 @@ def verify(context: click.Context, /, *, as_json: bool, is_repair: bool, **given
     repository.configure(config.network)
     state = configuration.state_directory(os.environ)
     place = clone.place_of(source.location, config.base, state)
-    database = open_migrated(config.database, config.base)[0] if is_repair else open_existing(config)
+    if is_repair:
+        database, _ = open_migrated(config.database, config.base, busy_timeout=config.sync.busy_timeout)
+    else:
+        database = open_existing(config)
     sink = logs.configure(config.log.format, config.log.level, to_stderr=True)
     services = Services(database, watcher=Bar(sink, "verifying") if sys.stderr.isatty() else Unwatched())
     job = job_of(config, source)

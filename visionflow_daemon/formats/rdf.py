@@ -139,12 +139,10 @@ def _triples(text: str, syntax: str, limits: Limits) -> list[Triple]:
             text = jsonld_context.closed(text, limits)
         graph.namespace_manager = rdf_store.no_namespaces(graph)
         graph.parse(data=text.encode(), format=syntax, publicID=rdf_graph.NO_BASE)
-    except PageError:
+    except (PageError, MemoryError):
         raise
     except RecursionError:
         raise PageError("nested too deeply") from None
-    except MemoryError:
-        raise
     except Exception as error:  # noqa: BLE001 - rdflib's parsers raise whatever their code happens to meet
         raise PageError(f"bad {syntax}: {_reason(error)}", _line(error)) from None
     if (found := HALF_CHARACTER.search(text)) and any(map(_holds_half, store.order)):

@@ -13,10 +13,11 @@ import orjson
 import peewee
 
 from visionflow_daemon.errors import ConfigError, DatabaseError
+from visionflow_daemon.storage import trouble
 
 SQLITE_HEADER = b"SQLite format 3\0"
 BUSY_TIMEOUT = 5.0
-"""Seconds that a statement waits for another process's write lock."""
+"""Seconds that a statement waits for another process's write lock, unless the configuration says otherwise."""
 
 CHECKPOINT_PAGES = 8_000
 """Pages of the write-ahead log, 32 MB, after which SQLite copies them into the database (ADR 0008)."""
@@ -52,7 +53,9 @@ class Database:
     database is fast, and lost with its process.
     """
 
-    def __init__(self, path: Path, *, read_only: bool = False, is_scratch: bool = False) -> None:
+    def __init__(
+        self, path: Path, *, read_only: bool = False, is_scratch: bool = False, busy_timeout: float = BUSY_TIMEOUT
+    ) -> None:
         self.path = path
         self.read_only = read_only
         pragmas: dict[str, Any] = {"foreign_keys": 1, "synchronous": "normal", "cache_size": -CACHE_KIB}
@@ -61,7 +64,7 @@ class Database:
         elif not read_only:
             pragmas = {"journal_mode": "wal", "wal_autocheckpoint": CHECKPOINT_PAGES, **pragmas}
         target = f"file:{_quoted(path)}?mode=ro" if read_only else str(path)
-        self.peewee = peewee.SqliteDatabase(target, pragmas=pragmas, timeout=BUSY_TIMEOUT, uri=read_only)
+        self.peewee = peewee.SqliteDatabase(target, pragmas=pragmas, timeout=busy_timeout, uri=read_only)
         self._writing = threading.Lock()
         self.observe: Observe = _nobody
 
@@ -112,6 +115,13 @@ class Database:
         with self.peewee.atomic("DEFERRED"):
             yield
 
+    def settle(self) -> None:
+        """Copy the log into the database, and see that the disk takes both: closing does so, too, but tells nobody.
+
+        Raises peewee's errors. Where readers still need the log, it is left to a later time.
+        """
+        self.run("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
     def connected(self) -> None:
         """Open this thread's connection, if it isn't yet."""
         self.peewee.connect(reuse_if_open=True)
@@ -122,11 +132,11 @@ class Database:
             self.peewee.close()
 
 
-def open_database(url: str, base: Path, *, read_only: bool = False) -> Database:
+def open_database(url: str, base: Path, *, read_only: bool = False, busy_timeout: float = BUSY_TIMEOUT) -> Database:
     """Open the database that a URL or a plain path names; relative paths start at `base`.
 
-    With `read_only`, the file must exist. Raises ConfigError for a URL that isn't understood, and DatabaseError for a
-    place where no database can be, and for a file that is none: it is not touched.
+    With `read_only`, the file must exist. Raises ConfigError for a URL that isn't understood, DatabaseError for a
+    place where no database can be and for a file that is none, and CorruptError for a damaged one: it is not touched.
     """
     path = database_path(url, base)
     if path.is_dir():
@@ -138,13 +148,14 @@ def open_database(url: str, base: Path, *, read_only: bool = False) -> Database:
     elif not path.parent.is_dir():
         what = "is a file" if path.parent.exists() else "does not exist"
         raise DatabaseError(f"the folder {path.parent}, where the database is due, {what}: create it first")
-    database = Database(path, read_only=read_only)
+    database = Database(path, read_only=read_only, busy_timeout=busy_timeout)
     try:
         database.connected()
         database.rows("SELECT name FROM sqlite_master LIMIT 1")
     except peewee.DatabaseError as error:
         database.close()
-        raise DatabaseError(f"can't open the database {path}: {error}") from error
+        words = trouble.in_words(error, path) or DatabaseError(f"can't open the database {path}: {error}")
+        raise words from error
     return database
 
 

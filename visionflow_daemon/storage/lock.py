@@ -7,11 +7,12 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
 from visionflow_daemon.errors import DatabaseError, LockedError
+from visionflow_daemon.storage import trouble
 
 POLL = 0.1
 """Seconds between two looks at a lock that another pass holds."""
@@ -35,11 +36,15 @@ def ontology_lock(
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise DatabaseError(f"can't make the lock file {path}: {error.strerror}") from error
+        raise trouble.in_words(error, path) or DatabaseError(
+            f"can't make the lock file {path}: {error.strerror}. It lies beside the database: "
+            "look at the rights and the mount of that folder"
+        ) from error
     try:
         _acquire(descriptor, path, ontology_id, wait, sleep)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        with suppress(OSError):  # on a full disk the lock holds all the same; others just can't say who holds it
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)

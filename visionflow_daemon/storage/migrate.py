@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from visionflow_daemon.errors import DatabaseError
-from visionflow_daemon.storage.database import Database, database_path, open_database
+from visionflow_daemon.storage.database import BUSY_TIMEOUT, Database, database_path, open_database
+from visionflow_daemon.storage.trouble import told
 
 RECORD = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -73,20 +75,27 @@ def pending(database: Database) -> list[Migration]:
     return [migration for migration in known if migration.version > version]
 
 
-def open_migrated(url: str, base: Path) -> tuple[Database, list[Migration]]:
+def open_migrated(url: str, base: Path, *, busy_timeout: float = BUSY_TIMEOUT) -> tuple[Database, list[Migration]]:
     """Open a database to write it, with its schema up to date; give what was applied for that.
 
     A file that isn't ours is told by a connection that only reads: opening it to write would change its header.
     """
     if (path := database_path(url, base)).is_file() and path.stat().st_size:
-        looked_at = open_database(url, base, read_only=True)
+        if not os.access(path, os.W_OK):  # a look would leave a log and its index, as little writable as the file
+            raise DatabaseError(
+                f"the database {path} can't be written: look at the rights of the file and its folder, and whether the "
+                "mount is read-only"
+            )
+        looked_at = open_database(url, base, read_only=True, busy_timeout=busy_timeout)
         try:
-            pending(looked_at)
+            with told(path):
+                pending(looked_at)
         finally:
             looked_at.close()
-    database = open_database(url, base)
+    database = open_database(url, base, busy_timeout=busy_timeout)
     try:
-        return database, migrate(database)
+        with told(path):
+            return database, migrate(database)
     except BaseException:
         database.close()
         raise

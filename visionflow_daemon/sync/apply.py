@@ -16,7 +16,7 @@ from visionflow_daemon.errors import ObjectError, PageError, TransientError
 from visionflow_daemon.formats.choose import read_page
 from visionflow_daemon.git.repository import open_repository, read_blob
 from visionflow_daemon.model import EntryKind, KnownFile, Page, Reading, TreeEntry, display_path, timestamp
-from visionflow_daemon.storage import files
+from visionflow_daemon.storage import files, trouble
 from visionflow_daemon.storage.writer import Content, Failure, Writer
 from visionflow_daemon.sync.progress import Outcome
 from visionflow_daemon.sync.retry import ATTEMPTS, FailureClass, Verdict, judge, next_attempt, persistently
@@ -78,6 +78,8 @@ class Applier:
                 raise
             if isinstance(error, ObjectError):
                 self.doubt()
+            # The traceback holds what the reader had in its hands: all of it, where memory has run out.
+            error.__traceback__ = error.__traceback__ if verdict.is_ours else None
             return self._fail(repository, entry, verdict, error)
         path = display_path(entry.path)
         for warning in page.warnings:
@@ -94,7 +96,10 @@ class Applier:
         due = timestamp(next_attempt(before + attempts, self.now())) if is_transient else None
         failure = Failure(verdict.failure_class.value, verdict.reason, verdict.line, attempts, due)
         kept = self._last_good(repository, entry, known)
-        persistently(lambda: self.writer.fail(content, failure, kept), self.sleep)
+        if trouble.is_busy(error):  # who has waited out three attempts for the lock asks once more, not three times
+            self.writer.fail(content, failure, kept)
+        else:
+            persistently(lambda: self.writer.fail(content, failure, kept), self.sleep)
         self.log.warning(
             "file failed",
             path=display_path(content.path),

@@ -7,11 +7,26 @@ import queue
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
+from itertools import count
 from typing import Generic, TypeVar
+
+import structlog
+
+from visionflow_daemon.errors import SystemicError
+
+log = structlog.get_logger()
 
 Task = TypeVar("Task")
 TICK = 0.25
 """Seconds after which a waiting feeder looks up, so that progress shows and a stop is heard."""
+
+MOST_AGAIN = 100
+"""Tasks that are put off when memory runs out; beyond, it is no matter of single tasks."""
+
+MORE_MEMORY = (
+    "give the process more (MemoryMax= in the unit, `ulimit -v` in a shell), or fewer workers (sync.workers); "
+    "what was saved stays saved"
+)
 
 MakeHandler = Callable[[], AbstractContextManager[Callable[[Task], None]]]
 """Opens what one worker needs for itself (a connection, a repository), and gives its handler."""
@@ -71,7 +86,8 @@ class Pool(Generic[Task]):
     """Runs one handler over many tasks in several threads; with a turn, they work one at a time.
 
     A handler deals with its task's failures itself. What it raises all the same ends the pool: the tasks in hand are
-    finished, the rest is dropped, and `run` raises it.
+    finished, the rest is dropped, and `run` raises it. Only a want of memory doesn't: the worker lets go of all that it
+    has opened, and the task is done once more at the end, by one worker alone. If that fails, too, the pool ends.
     """
 
     def __init__(
@@ -84,20 +100,36 @@ class Pool(Generic[Task]):
         self._turn = turn
         self._dropping = threading.Event()
         self._failures: list[BaseException] = []
-        self._threads = [
-            # Each in a copy of our context, so that its log lines carry the run.
-            threading.Thread(
-                target=contextvars.copy_context().run, args=(self._work,), name=f"worker-{number}", daemon=True
-            )
-            for number in range(1, workers + 1)
-        ]
+        self._again: list[Task] = []
+        """Tasks for which the memory did not suffice."""
+        self._is_last_try = False
+        self._finished = count()
+        """Counts tasks; `next` is one step that no other thread gets in between."""
+        self._threads = [self._thread(f"worker-{number}") for number in range(1, workers + 1)]
 
     def run(self, tasks: Iterable[Task], stop: threading.Event, tick: Callable[[], None]) -> bool:
-        """Work off all tasks; tell whether that was all, or `stop` was set first. `tick` is called now and then."""
-        for thread in self._threads:
-            thread.start()
+        """Work off all tasks; tell whether that was all, or `stop` was set first. `tick` is called now and then.
+
+        Raises SystemicError where no worker can be started, or one alone has too little memory.
+        """
+        is_whole = self._run(tasks, stop, tick)
+        if self._again and is_whole:
+            log.warning("too little memory for all workers", files=len(self._again), trying="one at a time")
+            self._is_last_try = True
+            self._threads = [self._thread("worker-alone")]
+            is_whole = self._run(self._again, stop, tick)
+        return is_whole
+
+    def _run(self, tasks: Iterable[Task], stop: threading.Event, tick: Callable[[], None]) -> bool:
+        self._finished = count()
+        given = 0
+        self._start()
         try:
-            is_whole = all(self._put(task, stop, tick) for task in tasks)
+            is_whole = True
+            for task in tasks:
+                if not (is_whole := self._put(task, stop, tick)):
+                    break
+                given += 1
             self._end(tick)
         except BaseException:
             self._dropping.set()
@@ -105,7 +137,32 @@ class Pool(Generic[Task]):
             raise
         if self._failures:
             raise self._failures[0]
-        return is_whole
+        is_done = is_whole and next(self._finished) >= given
+        if not is_done and not stop.is_set():
+            # A thread that can't even note its failure leaves no other trace; the checkpoint must not pass over it.
+            raise SystemicError(
+                "a worker thread ended without a word, with files in its hands; the next pass does them"
+            )
+        return is_done
+
+    def _thread(self, name: str) -> threading.Thread:
+        # In a copy of our context, so that its log lines carry the run.
+        return threading.Thread(target=contextvars.copy_context().run, args=(self._work,), name=name, daemon=True)
+
+    def _start(self) -> None:
+        """Start the workers, as many as the system lets; one is enough."""
+        for number, thread in enumerate(self._threads):
+            try:
+                thread.start()
+            except (RuntimeError, MemoryError) as error:
+                if not number:
+                    raise SystemicError(
+                        f"the system lets no worker thread start ({error}): raise the limit of tasks (TasksMax= in the "
+                        "unit, `ulimit -u` in a shell) or of memory; what was saved stays saved"
+                    ) from error
+                log.warning("fewer workers than wanted", started=number, wanted=len(self._threads), reason=str(error))
+                del self._threads[number:]
+                return
 
     def _end(self, tick: Callable[[], None]) -> None:
         """Tell each worker that no more tasks come, and wait until all have gone."""
@@ -150,15 +207,31 @@ class Pool(Generic[Task]):
         try:
             with self._turn or nullcontext():
                 task = self._take()
-                if isinstance(task, _End):  # nothing is opened for a worker that never gets to work
-                    return
-                with self._make_handler() as handle:
-                    while not isinstance(task, _End):
-                        if not self._dropping.is_set():
-                            handle(task)
-                        if self._turn is not None:
-                            self._turn.give_way()
-                        task = self._take()
+                while not isinstance(task, _End):  # nothing is opened for a worker that never gets to work
+                    task = self._work_from(task)
         except BaseException as error:  # noqa: BLE001 - the feeder raises it again
             self._failures.append(error)
             self._dropping.set()
+
+    def _work_from(self, task: Task | _End) -> Task | _End:
+        """Open what a worker needs and work off tasks, up to the end, or until memory runs out; give the next one."""
+        try:
+            with self._make_handler() as handle:
+                while not isinstance(task, _End):
+                    if not self._dropping.is_set():
+                        handle(task)
+                    next(self._finished)
+                    if self._turn is not None:
+                        self._turn.give_way()
+                    task = self._take()
+        except MemoryError as error:
+            if isinstance(task, _End):
+                return task
+            if self._is_last_try:
+                raise SystemicError(f"too little memory, even for one file at a time: {MORE_MEMORY}") from error
+            if len(self._again) >= MOST_AGAIN:
+                raise SystemicError(f"too little memory for {MOST_AGAIN} files and more: {MORE_MEMORY}") from error
+            self._again.append(task)
+            next(self._finished)
+            task = self._take()
+        return task

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -79,7 +80,8 @@ class Progress:
     def tick(self) -> None:
         """Show the count; write it down when it is time."""
         tally = self.tally
-        self._watcher.moved(tally)
+        with suppress(OSError):  # a terminal that is gone ends no pass
+            self._watcher.moved(tally)
         if self._monotonic() - self._written_at >= WRITE_EVERY:
             self._write(tally)
             self._written_at = self._monotonic()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -12,6 +12,7 @@ from typing import TypeVar
 import peewee
 
 from visionflow_daemon.errors import (
+    BusyError,
     DamageError,
     DatabaseError,
     FailingError,
@@ -23,6 +24,7 @@ from visionflow_daemon.errors import (
     TransientError,
     UnreachableError,
 )
+from visionflow_daemon.storage import trouble
 from visionflow_daemon.sync.breaker import Guarded
 
 Result = TypeVar("Result")
@@ -49,24 +51,6 @@ IN_LEDGER = (FailureClass.PAGE, FailureClass.TRANSIENT)
 """What costs one file alone: it goes into the ledger, and the pass goes on."""
 
 
-# SQLite's primary result codes, https://www.sqlite.org/rescode.html
-TRANSIENT_CODES = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_SCHEMA})
-SYSTEMIC_CODES = frozenset(
-    {
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_READONLY,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_PERM,
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_NOTADB,
-        sqlite3.SQLITE_NOLFS,
-        sqlite3.SQLITE_PROTOCOL,
-    }
-)
-PRIMARY = 0xFF
-
-
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """A failure's class, and the reason in words."""
@@ -90,7 +74,8 @@ def judge(error: BaseException) -> Verdict:  # noqa: PLR0911 - one line a class 
         case FatalError():
             return Verdict(FailureClass.FATAL, str(error))
         case MemoryError():
-            return Verdict(FailureClass.PAGE, "the file needs more memory than there is")
+            # Not the page's fault alone: another time there may be memory enough, or fewer workers.
+            return Verdict(FailureClass.TRANSIENT, "the file needs more memory than there is")
         case RecursionError():
             return Verdict(FailureClass.PAGE, "the file is nested too deeply")
         case peewee.DatabaseError() | sqlite3.DatabaseError():
@@ -108,7 +93,7 @@ def guarded_by(error: BaseException) -> tuple[Guarded | None, str]:
             return Guarded.FILES, str(error)
         case RemoteError() | UnreachableError() | StateError() | DamageError():
             return Guarded.REMOTE, str(error)
-        case DatabaseError():
+        case DatabaseError() | BusyError():
             return Guarded.DATABASE, str(error)
         case peewee.DatabaseError() | sqlite3.DatabaseError():
             verdict = _judge_database(error)
@@ -119,21 +104,15 @@ def guarded_by(error: BaseException) -> tuple[Guarded | None, str]:
 
 
 def _judge_database(error: BaseException) -> Verdict:
-    code = next((found for link in _chain(error) if (found := getattr(link, "sqlite_errorcode", None))), None)
-    primary = None if code is None else code & PRIMARY
-    if primary in TRANSIENT_CODES:
+    code = trouble.code_of(error)
+    primary = None if code is None else code & trouble.PRIMARY
+    if primary in trouble.BUSY_CODES:
         return Verdict(FailureClass.TRANSIENT, f"the database is busy: {error}")
-    if primary in SYSTEMIC_CODES:
+    if primary in trouble.CORRUPT_CODES:
+        return Verdict(FailureClass.FATAL, f"the database is corrupt: {error}")
+    if primary in trouble.UNUSABLE_CODES:
         return Verdict(FailureClass.SYSTEMIC, f"the database can't be written: {error}")
     return Verdict(FailureClass.PAGE, f"internal error: the database refuses a row: {error}", is_ours=True)
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Give an error and what it came from: Peewee wraps the driver's once or twice."""
-    link: BaseException | None = error
-    while link is not None:
-        yield link
-        link = link.__cause__ or link.__context__
 
 
 def persistently(action: Callable[[], Result], sleep: Callable[[float], None]) -> Result:
@@ -141,7 +120,7 @@ def persistently(action: Callable[[], Result], sleep: Callable[[float], None]) -
     try:
         return action()
     except Exception as error:
-        if judge(error).failure_class is not FailureClass.TRANSIENT:
+        if not _is_worth_another_attempt(error):
             raise
         first = [error]
     import tenacity  # noqa: PLC0415 - costs start-up time, and most passes meet no fault
@@ -152,13 +131,18 @@ def persistently(action: Callable[[], Result], sleep: Callable[[float], None]) -
         return action()
 
     retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception(lambda error: judge(error).failure_class is FailureClass.TRANSIENT),
+        retry=tenacity.retry_if_exception(_is_worth_another_attempt),
         stop=tenacity.stop_after_attempt(ATTEMPTS),
         wait=tenacity.wait_exponential_jitter(multiplier=FIRST_DELAY, max=LONGEST_DELAY, jitter=FIRST_DELAY),
         sleep=sleep,
         reraise=True,
     )
     return retrying(attempt)
+
+
+def _is_worth_another_attempt(error: BaseException) -> bool:
+    """Tell whether a failure may be over in a moment: memory that ran out will not be back so soon."""
+    return judge(error).failure_class is FailureClass.TRANSIENT and not isinstance(error, MemoryError)
 
 
 def next_attempt(attempts: int, now: datetime) -> datetime:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
+import peewee
 import structlog
 
-from visionflow_daemon.errors import ConfigError, HeldError
+from visionflow_daemon.errors import ConfigError, CorruptError, HeldError
 from visionflow_daemon.formats.choose import reading_digest
 from visionflow_daemon.git.damage import Doubt
 from visionflow_daemon.git.repository import Target, has_commit
@@ -18,6 +20,7 @@ from visionflow_daemon.model import timestamp
 from visionflow_daemon.storage import checkpoint, ledger
 from visionflow_daemon.storage.checkpoint import Checkpoint, Run, Tally
 from visionflow_daemon.storage.lock import ontology_lock
+from visionflow_daemon.storage.trouble import told
 from visionflow_daemon.storage.writer import Writer
 from visionflow_daemon.sync import guard
 from visionflow_daemon.sync.apply import Applier
@@ -26,6 +29,7 @@ from visionflow_daemon.sync.job import Job, Services, selection_digest
 from visionflow_daemon.sync.plan import Plan
 from visionflow_daemon.sync.pool import Pool, Turn
 from visionflow_daemon.sync.progress import Outcome, Progress
+from visionflow_daemon.sync.retry import FailureClass, judge, persistently
 from visionflow_daemon.sync.survey import make_plan
 
 log = structlog.get_logger()
@@ -53,10 +57,11 @@ def run_pass(job: Job, services: Services, find_target: Callable[[], Target]) ->
 
     Raises LockedError when another pass holds the ontology, what `find_target` raises, ConfigError when the ontology
     belongs to another source, SystemicError when the pass had to stop, and HeldError when its deletions are held: what
-    was saved stays saved.
+    was saved stays saved. What happens to the database is raised in words (storage/trouble.py).
     """
     started = time.monotonic()
-    with ontology_lock(services.database.path, job.ontology_id, job.lock_timeout, services.sleep):
+    path = services.database.path
+    with told(path), ontology_lock(path, job.ontology_id, job.lock_timeout, services.sleep):
         target = find_target()
         held = checkpoint.load(services.database, job.ontology_id)
         _refuse_other_source(job, held, target)
@@ -96,7 +101,10 @@ def _begin(job: Job, services: Services, target: Target, held: Checkpoint | None
     )
     structlog.contextvars.bind_contextvars(run_id=run.run_id)
     now = timestamp(services.now())
-    checkpoint.begin(services.database, job.ontology_id, target.source, target.branch, run, now)
+    persistently(
+        lambda: checkpoint.begin(services.database, job.ontology_id, target.source, target.branch, run, now),
+        services.sleep,
+    )
     log.info(
         "pass started",
         source=target.source,
@@ -121,22 +129,34 @@ def _apply_and_finish(
     database = services.database
 
     def write(tally: Tally) -> None:
-        checkpoint.progress(database, job.ontology_id, run.run_id, tally, timestamp(services.now()))
+        try:
+            checkpoint.progress(database, job.ontology_id, run.run_id, tally, timestamp(services.now()))
+        except peewee.DatabaseError as error:
+            # A figure to look at is not worth a pass that may get through; what lasts, the next save meets, too.
+            if judge(error).failure_class is not FailureClass.TRANSIENT:
+                raise
 
     progress = Progress(services.watcher, write, time.monotonic)
-    services.watcher.started(planned.size)
+    with suppress(OSError):  # a terminal that is gone ends no pass
+        services.watcher.started(planned.size)
     try:
-        is_whole = _apply(job, services, target, planned, progress)
+        with told(database.path):
+            is_whole = _apply(job, services, target, planned, progress)
     except BaseException as error:
-        status = "held" if isinstance(error, HeldError) else "failed"
-        _abandon(job, services, run, status, progress.tally, str(error))
+        if not isinstance(error, CorruptError):  # nothing more is written into a damaged file
+            status = "held" if isinstance(error, HeldError) else "failed"
+            _abandon(job, services, run, status, progress.tally, str(error))
         raise
     finally:
-        services.watcher.ended()
+        with suppress(OSError):
+            services.watcher.ended()
     now = timestamp(services.now())
     if is_whole:
         reached = Checkpoint(target.source, target.branch, target.commit, digest, is_clean=True)
-        checkpoint.finish(database, job.ontology_id, reached, run, progress.tally, now)
+        persistently(
+            lambda: checkpoint.finish(database, job.ontology_id, reached, run, progress.tally, now), services.sleep
+        )
+        database.settle()
     else:
         _abandon(job, services, run, "stopped", progress.tally, None)
     return _summary(job, services, target, planned, started, run, progress, is_whole=is_whole)
