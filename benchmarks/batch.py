@@ -16,11 +16,11 @@ from visionflow_daemon.config import DEFAULT_EXCLUDE, DEFAULT_INCLUDE, Config
 from visionflow_daemon.formats.choose import reading_digest
 from visionflow_daemon.git import changes, repository
 from visionflow_daemon.git.repository import Network
-from visionflow_daemon.model import timestamp
+from visionflow_daemon.model import ApartRules, timestamp
 from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.migrate import open_migrated
 from visionflow_daemon.storage.writer import Content, Writer
-from visionflow_daemon.sync.apply import read_entry
+from visionflow_daemon.sync.reader import Reader
 
 
 class OneTransaction(Database):
@@ -46,7 +46,8 @@ def sync(source: Path, path: Path, include: tuple[str, ...]) -> None:
     target = repository.find_local(str(source), None, Path.cwd())
     opened = repository.open_repository(target.repository)
     entries = changes.walk(opened, target.commit, changes.selection(include, DEFAULT_EXCLUDE))
-    read = [(Content(each.path, each.blob, digest), read_entry(opened, each, reading)) for each in entries]
+    with Reader(target.repository, reading, ApartRules()) as reader:
+        read = [(Content(each.path, each.blob, digest), reader.read(each)) for each in entries]
     database = OneTransaction(path)
     now = timestamp(datetime.now(UTC))
     writer = Writer(database, "default", lambda: now)

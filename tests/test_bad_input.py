@@ -25,6 +25,12 @@ def test_no_source_at_all(daemon: Daemon) -> None:
     fails(daemon, code=2, says="no source: give --source URL-OR-PATH")
 
 
+def test_a_glob_that_cannot_be_understood(repo: Repo, daemon: Daemon) -> None:
+    repo.commit({"A.md": class_page(A, "A")})
+    for option in ("--include", "--exclude"):
+        fails(daemon, "--source", repo.path, option, "!", code=2, says="a glob that can't be understood")
+
+
 def test_nothing_at_the_path(daemon: Daemon) -> None:
     fails(daemon, "--source", "missing.git", code=2, says="there is nothing at")
 

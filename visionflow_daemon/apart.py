@@ -6,8 +6,6 @@ import importlib
 import math
 import os
 import signal
-import socket
-import subprocess
 import sys
 import threading
 import time
@@ -21,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 from visionflow_daemon.errors import DeadlineError, DiedError, StoppedError, VisionflowError
 
 if TYPE_CHECKING:
+    import subprocess
     from multiprocessing.connection import Connection
 
 Given = ParamSpec("Given")
@@ -75,7 +74,7 @@ class Apart:
             self._await(line, seconds)
             is_good, answer = line.recv()
         except (EOFError, OSError) as error:
-            raise DiedError(self._last_words()) from error
+            raise self._end() from error
         except BaseException:
             self.close()
             raise
@@ -100,7 +99,9 @@ class Apart:
         if self._line is not None and self._process is not None and self._process.poll() is None:
             return self._line
         self.close()
-        from multiprocessing.connection import Connection  # noqa: PLC0415 - most passes need no child
+        import socket  # noqa: PLC0415 - as all below: most passes need no child
+        import subprocess  # noqa: PLC0415
+        from multiprocessing.connection import Connection  # noqa: PLC0415
 
         ours, theirs = socket.socketpair()
         with theirs:
@@ -123,8 +124,10 @@ class Apart:
             if time.monotonic() >= deadline:
                 raise DeadlineError(f"it takes longer than {seconds:g} seconds")
 
-    def _last_words(self) -> str:
+    def _end(self) -> DiedError:
         """Say how the child ended, once it has."""
+        import subprocess  # noqa: PLC0415 - as above
+
         process = self._process
         code = None
         if process is not None:
@@ -133,8 +136,9 @@ class Apart:
         self.close()
         if code is not None and code < 0:
             with suppress(ValueError):
-                return f"its process was ended by {signal.Signals(-code).name}"
-        return f"its process ended with code {code}"
+                name = signal.Signals(-code).name
+                return DiedError(f"its process was ended by {name}", name)
+        return DiedError(f"its process ended with code {code}")
 
 
 def serve(descriptor: int, memory: int) -> None:
@@ -143,6 +147,8 @@ def serve(descriptor: int, memory: int) -> None:
     from multiprocessing.connection import Connection  # noqa: PLC0415 - as above
 
     if memory:
+        _, most = resource.getrlimit(resource.RLIMIT_AS)
+        memory = memory if most == resource.RLIM_INFINITY else min(memory, most)
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes of a terminal: the parent decides
     threading.Thread(target=_leave_with_parent, daemon=True).start()

@@ -17,7 +17,7 @@ from visionflow_daemon.environment import PREFIX, Given, override
 from visionflow_daemon.errors import ConfigError
 from visionflow_daemon.git.credentials import Credentials, redact, url_problem
 from visionflow_daemon.git.repository import Network
-from visionflow_daemon.model import DEFAULT_NOT_RELATIONS, DEFAULT_PREFIXES, Limits, Reading
+from visionflow_daemon.model import DEFAULT_NOT_RELATIONS, DEFAULT_PREFIXES, ApartRules, Limits, Reading
 from visionflow_daemon.sync.breaker import Rules
 
 DEFAULT_INCLUDE = ("*.md", "*.ttl", "*.nt", "*.nq", "*.trig", "*.rdf", "*.owl", "*.xml", "*.jsonld", "*.ofn", "*.omn")
@@ -52,6 +52,7 @@ class ReadingConfig:
     prefixes: dict[str, str] = field(default_factory=dict)
     not_relations: tuple[str, ...] = DEFAULT_NOT_RELATIONS
     limits: Limits = field(default_factory=Limits)
+    apart: ApartRules = field(default_factory=ApartRules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,16 +177,20 @@ def check(config: Config) -> None:
         *_outside("network.connect_timeout", config.network.connect_timeout, 0.1, 3_600),
         *_outside("network.read_timeout", config.network.read_timeout, 0.1, 3_600),
         *_outside("network.fetch_timeout", config.network.fetch_timeout, 0.1, 86_400),
+        *_outside("network.fetch_bytes", config.network.fetch_bytes, 1_000, 1 << 50),
         *_outside("breaker.failing_share", config.breaker.failing_share, 0, 1),
         *_outside("breaker.fewest_failing", config.breaker.fewest_failing, 1, 1_000_000),
         *_outside("breaker.failing_passes", config.breaker.failing_passes, 1, 1_000_000),
         *_outside("breaker.cool_down", config.breaker.cool_down, 0, 86_400),
         *_outside("breaker.longest_cool_down", config.breaker.longest_cool_down, 0, 604_800),
-        *_outside("reading.limits.depth", config.reading.limits.depth, 10, 500),
+        *_outside("reading.limits.depth", config.reading.limits.depth, 10, 250),
         *_outside("reading.limits.page_bytes", config.reading.limits.page_bytes, 1, 1 << 30),
         *_outside("reading.limits.rdf_bytes", config.reading.limits.rdf_bytes, 1, 1 << 30),
         *_outside("reading.limits.statements", config.reading.limits.statements, 1, 10_000_000),
         *_outside("reading.limits.iri_bytes", config.reading.limits.iri_bytes, 16, 1_024),
+        *_outside("reading.apart.from_bytes", config.reading.apart.from_bytes, 0, 1 << 30),
+        *_outside("reading.apart.seconds", config.reading.apart.seconds, 0.1, 86_400),
+        *_outside("reading.apart.memory_bytes", config.reading.apart.memory_bytes, 256 << 20, 1 << 40),
         *_not_one_of("log.format", config.log.format, LOG_FORMATS),
         *_not_one_of("log.level", config.log.level, LOG_LEVELS),
     ]

@@ -98,7 +98,11 @@ class DeadlineError(VisionflowError):
 
 
 class DiedError(VisionflowError):
-    """Work in a process of its own ended that process: a crash, or a limit of memory."""
+    """Work in a process of its own ended that process; `signal` names what ended it, if a signal did."""
+
+    def __init__(self, message: str, signal: str | None = None) -> None:
+        super().__init__(message)
+        self.signal = signal
 
 
 class StoppedError(VisionflowError):

@@ -162,6 +162,18 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class ApartRules:
+    """Which files are read in a process of their own, and what that may take: seconds, and bytes of memory.
+
+    No rule of reading: what a file says does not depend on it.
+    """
+
+    from_bytes: int = 500_000
+    seconds: float = 60.0
+    memory_bytes: int = 2 << 30
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """How files are read: all that, beside its bytes and its path, decides what a file says."""
 

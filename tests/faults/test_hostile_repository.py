@@ -47,6 +47,7 @@ def test_good_pages_among_hostile_ones(repo: Repo, daemon: Daemon) -> None:
     escape = class_page("urn:t:escape", "escape \x1b[31m", definition="\x1b]0;\x07 bell \x00")
     assert len(bad) > 35
     repo.commit({**bad, **good, "good/escape.md": escape})
+    daemon.environment["VISIONFLOW_BREAKER__FAILING_SHARE"] = "1"
     ran = daemon.once(repo.path, expect=3)
     failed = daemon.query("SELECT path, reason FROM source_files WHERE status = 'failed'")
     assert {bytes(path) for path, _ in failed} == {path.encode() if isinstance(path, str) else path for path in bad}

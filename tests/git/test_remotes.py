@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -138,3 +139,20 @@ def test_a_repository_that_the_server_does_not_have_is_told(daemon: Daemon, repo
     with serving(transport, daemon.folder) as url:
         ran = daemon.once(f"{url}/missing.git", expect=4)
     assert ran.err.startswith(f"visionflow-daemon: can't fetch {url}/missing.git: ")
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_remote_that_sends_too_much_is_left(repo: Repo, daemon: Daemon, transport: str) -> None:
+    repo.commit({"A.md": class_page(A, "A")})
+    state = state_of(daemon)
+    with serving(transport, daemon.folder) as url:
+        daemon.once(f"{url}/source.git")
+        before = daemon.dump_bytes()
+        repo.commit({f"{number}.bin": random.Random(number).randbytes(50_000) for number in range(20)})  # noqa: S311
+        daemon.environment["VISIONFLOW_NETWORK__FETCH_BYTES"] = "100000"
+        ran = daemon.once(f"{url}/source.git", expect=4)
+        assert "sends more than 100,000 bytes in one fetch: raise network.fetch_bytes" in ran.err
+        assert daemon.dump_bytes() == before
+        daemon.environment.pop("VISIONFLOW_NETWORK__FETCH_BYTES")
+        daemon.once(f"{url}/source.git")
+    assert not list(state.rglob("pack_git2_*"))

@@ -16,6 +16,10 @@ BY_STATUS = {
     "skipped": "nothing, if it is to be no ontology; else see with `visionflow-daemon parse FILE` what is read in it",
 }
 TRANSIENT = "nothing: it is tried again by itself; `visionflow-daemon retry` lets the next pass do so at once"
+MEMORY = (
+    "make the page smaller, or let one take more memory (reading.apart.memory_bytes, and the limits of the service): "
+    "it is tried again by itself"
+)
 MEND = "mend the page and commit it; `visionflow-daemon parse FILE` shows what it yields"
 BY_REASON = (
     (
@@ -23,16 +27,16 @@ BY_REASON = (
         "commit the page itself in place of the pointer (`git lfs migrate export`), or leave it out with --exclude",
     ),
     (
+        "the parser crashes on it",
+        "report it with the page: the fault is this program's; leave the page out with --exclude until it is mended",
+    ),
+    (
         "internal error",
         "report it with the page: the fault is this program's; `visionflow-daemon retry` tries again with a newer one",
     ),
     (
-        "the file needs more memory",
-        "make the page smaller, or give the program more memory and have it tried again by `visionflow-daemon retry`",
-    ),
-    (
-        r"the file has [\d,]+ bytes|more than \d+ statements|nested deeper than",
-        "make the page smaller, or raise the limit under [reading.limits] in the configuration",
+        r"the file has [\d,]+ bytes|more than [\d,]+ statements|nested deeper than|reading it takes longer",
+        "make the page smaller, or raise the limit under [reading.limits] or [reading.apart] in the configuration",
     ),
     ("not UTF-8|binary content", "save the page as UTF-8 text and commit it, or leave it out with --exclude"),
     (
@@ -48,5 +52,5 @@ def advice(record: FileRecord) -> str:
     if record.status in BY_STATUS:
         return BY_STATUS[record.status]
     if record.failure_class == FailureClass.TRANSIENT:
-        return TRANSIENT
+        return MEMORY if re.search(r"\bmemory\b", record.reason or "") else TRANSIENT
     return next((what for begin, what in BY_REASON if re.match(begin, record.reason or "")), MEND)

@@ -18,4 +18,5 @@ def job_of(config: Config, source: SourceConfig) -> Job:
         lock_timeout=config.sync.lock_timeout,
         mass_delete_share=config.sync.mass_delete_share,
         breaker=config.breaker,
+        apart=config.reading.apart,
     )

@@ -158,10 +158,7 @@ def _selection(globs: Sequence[str]) -> Callable[[bytes], bool]:
     """Make the test for paths of globs. Raises ConfigError for one that can't be understood."""
     from visionflow_daemon.git.changes import selection  # noqa: PLC0415
 
-    try:
-        return selection(globs, ())
-    except ValueError as error:
-        raise ConfigError(f"a glob that can't be understood: {error}") from error
+    return selection(globs, ())
 
 
 def _now() -> str:

@@ -34,8 +34,6 @@ def read_page(path: bytes, data: bytes, reading: Reading) -> Page:
         raise PageError(harmless(error.reason), error.line) from None
     except RecursionError:
         raise PageError("nested too deeply") from None
-    except MemoryError:
-        raise PageError("reading it takes more memory than there is") from None
 
 
 def _read(path: bytes, data: bytes, reading: Reading) -> Page:

@@ -8,6 +8,7 @@ import pathspec
 import pygit2
 from pygit2.enums import DeltaStatus, DiffOption, FileMode
 
+from visionflow_daemon.errors import ConfigError
 from visionflow_daemon.git.repository import KINDS, objects_read
 from visionflow_daemon.model import EntryKind, TreeEntry
 
@@ -16,15 +17,22 @@ Selects = Callable[[bytes], bool]
 
 
 def selection(include: Sequence[str], exclude: Sequence[str]) -> Selects:
-    """Make the test for a source's paths of its globs, which are read as in .gitignore."""
-    included = pathspec.PathSpec.from_lines("gitignore", include)
-    excluded = pathspec.PathSpec.from_lines("gitignore", exclude)
+    """Make the test for a source's paths of its globs, which are read as in .gitignore. Raises ConfigError."""
+    included = _globs(include)
+    excluded = _globs(exclude)
 
     def selects(path: bytes) -> bool:
         text = path.decode("utf-8", "surrogateescape")
         return included.match_file(text) and not excluded.match_file(text)
 
     return selects
+
+
+def _globs(lines: Sequence[str]) -> pathspec.PathSpec[pathspec.Pattern]:
+    try:
+        return pathspec.PathSpec.from_lines("gitignore", lines)
+    except ValueError as error:
+        raise ConfigError(f"a glob that can't be understood: {error}") from error
 
 
 def walk(repository: pygit2.Repository, commit: str, selects: Selects) -> Iterator[TreeEntry]:

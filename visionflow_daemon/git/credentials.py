@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import pygit2
 from pygit2.enums import CredentialType
+from pygit2.remotes import TransferProgress
 
 from visionflow_daemon.errors import RemoteError
 
@@ -27,19 +28,28 @@ class Credentials:
 
 
 class Callbacks(pygit2.RemoteCallbacks):
-    """Checks who the server is, and answers for us.
+    """Checks who the server is, answers for us, and sees that it sends no more than it may.
 
     libgit2 asks again and again after a wrong answer, up to 50 times: the second demand for the same kind ends it.
     """
 
-    def __init__(self, credentials: Credentials) -> None:
+    def __init__(self, credentials: Credentials, most_bytes: int) -> None:
         super().__init__()
         self._credentials = credentials
+        self._most_bytes = most_bytes
         self._asked: set[str] = set()
 
     def certificate_check(self, certificate: None, valid: bool, host: bytes) -> bool:  # noqa: ARG002, FBT001 - pygit2's
         """Accept a server whose certificate, or key in known_hosts, is valid: the default accepts any key."""
         return valid
+
+    def transfer_progress(self, stats: TransferProgress) -> None:
+        """Raise RemoteError when more comes than may."""
+        if stats.received_bytes > self._most_bytes:
+            raise RemoteError(
+                f"the remote sends more than {self._most_bytes:,} bytes in one fetch: raise network.fetch_bytes if it "
+                "is to be that large"
+            )
 
     def credentials(
         self,

@@ -101,14 +101,18 @@ def _fetch(wanted: Wanted, path: Path) -> Fetched:
     repository = clone.opened(path)
     try:
         remote = repository.remotes.create_anonymous(wanted.url)
-        heads = {head.name: head for head in remote.list_heads(callbacks=Callbacks(wanted.credentials), proxy=True)}
+
+        def callbacks() -> Callbacks:
+            return Callbacks(wanted.credentials, wanted.network.fetch_bytes)
+
+        heads = {head.name: head for head in remote.list_heads(callbacks=callbacks(), proxy=True)}
         name = wanted.branch or _default_branch(heads, wanted.url)
         if (head := heads.get(f"refs/heads/{name}")) is None:
             raise SourceError(_no_branch(wanted.url, name, heads))
         local = f"refs/visionflow/{sha256(name.encode()).hexdigest()[:16]}"
         if not _has(repository, local, head.oid):
             refspecs = [f"+refs/heads/{name}:{local}"]
-            remote.fetch(refspecs, callbacks=Callbacks(wanted.credentials), prune=FetchPrune.NO_PRUNE, proxy=True)
+            remote.fetch(refspecs, callbacks=callbacks(), prune=FetchPrune.NO_PRUNE, proxy=True)
         return Fetched(name, str(repository.references[local].peel(pygit2.Commit).id))
     except (pygit2.GitError, OSError, KeyError, ValueError) as error:
         raise _failure(wanted.url, path, error) from error

@@ -31,11 +31,13 @@ class Network:
     """How long a remote may take, in seconds: to connect, from one read to the next, and for all that a pass asks.
 
     The third holds against a server that sends a byte now and then, too: it includes further attempts (ADR 0014).
+    `fetch_bytes` is what one fetch may bring.
     """
 
     connect_timeout: float = 10.0
     read_timeout: float = 30.0
     fetch_timeout: float = 600.0
+    fetch_bytes: int = 4 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +129,12 @@ def _nothing_yet(repository: pygit2.Repository, where: str) -> str:
 
 
 @contextmanager
-def objects_read() -> Iterator[None]:
+def objects_read(what: str = "the repository") -> Iterator[None]:
     """Turn libgit2's ways of saying that an object can't be read into one: ObjectError."""
     try:
         yield
-    except (pygit2.GitError, KeyError) as error:
-        raise ObjectError(f"the repository can't be read: {error}; `git fsck` in it may tell more") from error
+    except (pygit2.GitError, KeyError, ValueError) as error:
+        raise ObjectError(f"{what} can't be read: {error}; `git fsck` in the repository may tell more") from error
 
 
 def has_commit(path: Path, commit: str) -> bool:
@@ -146,15 +148,24 @@ def has_commit(path: Path, commit: str) -> bool:
         repository.free()
 
 
-def read_blob(repository: pygit2.Repository, blob: str, limit: int) -> bytes:
-    """Read a blob. Raises PageError for one larger than `limit` bytes, ObjectError for one that can't be read."""
-    try:
+def blob_size(repository: pygit2.Repository, blob: str) -> int:
+    """Give a blob's size in bytes, without reading it. Raises ObjectError for one that can't be read."""
+    with objects_read(f"blob {blob}"):
         _, size = repository.odb.read_header(pygit2.Oid(hex=blob))
-        if size > limit:
-            raise PageError(f"the file has {size:,} bytes, the limit is {limit:,}")
+        return int(size)
+
+
+def blob_content(repository: pygit2.Repository, blob: str) -> bytes:
+    """Read a blob, whatever its size. Raises ObjectError for one that can't be read."""
+    with objects_read(f"blob {blob}"):
         kind, data = repository.odb.read(pygit2.Oid(hex=blob))
-    except (pygit2.GitError, KeyError, ValueError) as error:
-        raise ObjectError(f"blob {blob} can't be read from the repository: {error}") from error
     if kind != ObjectType.BLOB:
         raise PageError(f"object {blob} is no blob")
     return data
+
+
+def read_blob(repository: pygit2.Repository, blob: str, limit: int) -> bytes:
+    """Read a blob. Raises PageError for one larger than `limit` bytes, ObjectError for one that can't be read."""
+    if (size := blob_size(repository, blob)) > limit:
+        raise PageError(f"the file has {size:,} bytes, the limit is {limit:,}")
+    return blob_content(repository, blob)

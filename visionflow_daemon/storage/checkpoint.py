@@ -88,6 +88,14 @@ def load(database: Database, ontology_id: str) -> Checkpoint | None:
     return Checkpoint(source, branch, commit, digest, bool(is_clean))
 
 
+def was_cut_off(database: Database, ontology_id: str) -> bool:
+    """Tell whether a pass ended without closing its row, as one does whose process is killed, or crashes."""
+    return (
+        database.row("SELECT 1 FROM sync_runs WHERE ontology_id = ? AND status = 'running' LIMIT 1", (ontology_id,))
+        is not None
+    )
+
+
 def begin(database: Database, ontology_id: str, source: str, branch: str, run: Run, now: str) -> None:
     """Record that a pass starts: from here on, until `finish`, the checkpoint alone proves nothing."""
     with database.transaction():

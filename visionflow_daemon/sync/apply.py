@@ -6,37 +6,25 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from pathlib import Path
 
-import pygit2
 import structlog
 from structlog.typing import FilteringBoundLogger
 
 from visionflow_daemon.errors import ObjectError, PageError, TransientError
-from visionflow_daemon.formats.choose import read_page
-from visionflow_daemon.git.repository import open_repository, read_blob
-from visionflow_daemon.model import EntryKind, KnownFile, Page, Reading, TreeEntry, display_path, timestamp
+from visionflow_daemon.model import KnownFile, Page, TreeEntry, display_path, timestamp
 from visionflow_daemon.storage import files, trouble
 from visionflow_daemon.storage.writer import Content, Failure, Writer
 from visionflow_daemon.sync.progress import Outcome
+from visionflow_daemon.sync.reader import Reader
 from visionflow_daemon.sync.retry import ATTEMPTS, FailureClass, Verdict, judge, next_attempt, persistently
-
-
-def read_entry(repository: pygit2.Repository, entry: TreeEntry, reading: Reading) -> Page:
-    """Read the page that a path of a tree leads to. Raises PageError, and ObjectError where the blob is missing."""
-    if entry.kind is not EntryKind.BLOB:
-        return Page(format=entry.kind.value, skip_reason=f"a {entry.kind.value}, which is not followed")
-    data = read_blob(repository, entry.blob, max(reading.limits.page_bytes, reading.limits.rdf_bytes))
-    return read_page(entry.path, data, reading)
 
 
 @dataclass(frozen=True, slots=True)
 class Applier:
     """What all workers of a pass share."""
 
-    repository: Path
+    open_reader: Callable[[], Reader]
     writer: Writer
-    reading: Reading
     digest: str
     doubt: Callable[[], None]
     """Is called when a blob can't be read: raises DamageError where the repository is to be made anew."""
@@ -49,14 +37,13 @@ class Applier:
 
     @contextmanager
     def saver(self) -> Iterator[Callable[[TreeEntry], None]]:
-        """Open one worker's own repository and connection, and give the handler that saves a file."""
-        repository = open_repository(self.repository)
-        self.writer.database.connected()
-        try:
-            yield lambda entry: self.report(self._save(repository, entry))
-        finally:
-            self.writer.database.close()
-            repository.free()
+        """Open one worker's own reader and connection, and give the handler that saves a file."""
+        with self.open_reader() as reader:
+            self.writer.database.connected()
+            try:
+                yield lambda entry: self.report(self._save(reader, entry))
+            finally:
+                self.writer.database.close()
 
     @contextmanager
     def deleter(self) -> Iterator[Callable[[bytes], None]]:
@@ -67,10 +54,10 @@ class Applier:
         finally:
             self.writer.database.close()
 
-    def _save(self, repository: pygit2.Repository, entry: TreeEntry) -> Outcome:
+    def _save(self, reader: Reader, entry: TreeEntry) -> Outcome:
         content = Content(entry.path, entry.blob, self.digest)
         try:
-            page = persistently(lambda: read_entry(repository, entry, self.reading), self.sleep)
+            page = persistently(lambda: reader.read(entry), self.sleep)
             persistently(lambda: self.writer.save(content, page), self.sleep)
         except Exception as error:
             verdict = judge(error)
@@ -80,14 +67,14 @@ class Applier:
                 self.doubt()
             # The traceback holds what the reader had in its hands: all of it, where memory has run out.
             error.__traceback__ = error.__traceback__ if verdict.is_ours else None
-            return self._fail(repository, entry, verdict, error)
+            return self._fail(reader, entry, verdict, error)
         path = display_path(entry.path)
         for warning in page.warnings:
             self.log.warning("statement left out", path=path, line=warning.line, reason=warning.message)
         self.log.debug("file saved", path=path, blob=entry.blob, format=page.format, classes=len(page.classes))
         return Outcome("skipped" if page.skip_reason else "saved", len(page.warnings))
 
-    def _fail(self, repository: pygit2.Repository, entry: TreeEntry, verdict: Verdict, error: Exception) -> Outcome:
+    def _fail(self, reader: Reader, entry: TreeEntry, verdict: Verdict, error: Exception) -> Outcome:
         content = Content(entry.path, entry.blob, self.digest)
         is_transient = verdict.failure_class is FailureClass.TRANSIENT
         attempts = ATTEMPTS if is_transient else 1
@@ -95,7 +82,7 @@ class Applier:
         before = known.attempts if known is not None and known.blob == entry.blob else 0
         due = timestamp(next_attempt(before + attempts, self.now())) if is_transient else None
         failure = Failure(verdict.failure_class.value, verdict.reason, verdict.line, attempts, due)
-        kept = self._last_good(repository, entry, known)
+        kept = self._last_good(reader, entry, known)
         if trouble.is_busy(error):  # who has waited out three attempts for the lock asks once more, not three times
             self.writer.fail(content, failure, kept)
         else:
@@ -110,12 +97,12 @@ class Applier:
         )
         return Outcome("failed", is_transient=is_transient)
 
-    def _last_good(self, repository: pygit2.Repository, entry: TreeEntry, known: KnownFile | None) -> Page | None:
+    def _last_good(self, reader: Reader, entry: TreeEntry, known: KnownFile | None) -> Page | None:
         """Read a file's last good content anew, where it was read by other rules than today's, and still can be."""
         if known is None or known.blob_saved is None or known.digest_saved == self.digest:
             return None
         try:
-            return read_entry(repository, replace(entry, blob=known.blob_saved), self.reading)
+            return reader.read(replace(entry, blob=known.blob_saved))
         except (PageError, TransientError):
             return None
 

@@ -12,7 +12,7 @@ from threading import Event
 import orjson
 
 from visionflow_daemon.formats.choose import reading_digest
-from visionflow_daemon.model import Reading
+from visionflow_daemon.model import ApartRules, Reading
 from visionflow_daemon.storage.database import Database
 from visionflow_daemon.sync.breaker import Rules
 from visionflow_daemon.sync.progress import Unwatched, Watcher
@@ -34,6 +34,7 @@ class Job:
     lock_timeout: float
     mass_delete_share: float = 1.0
     breaker: Rules = field(default_factory=Rules)
+    apart: ApartRules = field(default_factory=ApartRules)
     full: bool = False
     replace_source: bool = False
 

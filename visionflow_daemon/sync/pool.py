@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextvars
 import queue
 import threading
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import count
 from typing import Generic, TypeVar
 
@@ -61,19 +61,25 @@ class Turn:
             self.__exit__()
             self.__enter__()
 
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Leave the turn to others while something is waited for; for who holds the turn."""
+        self.__exit__()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._back += 1
+                self._changed.wait_for(lambda: not self._is_held)
+                self._back -= 1
+                self._is_held = True
+
     def left_for(self, wait: Callable[[float], None]) -> Callable[[float], None]:
         """Make a wait that leaves the turn to others meanwhile; for who holds the turn."""
 
         def waiting(seconds: float) -> None:
-            self.__exit__()
-            try:
+            with self.away():
                 wait(seconds)
-            finally:
-                with self._changed:
-                    self._back += 1
-                    self._changed.wait_for(lambda: not self._is_held)
-                    self._back -= 1
-                    self._is_held = True
 
         return waiting
 

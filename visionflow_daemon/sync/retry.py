@@ -20,6 +20,7 @@ from visionflow_daemon.errors import (
     PageError,
     RemoteError,
     StateError,
+    StoppedError,
     SystemicError,
     TransientError,
     UnreachableError,
@@ -69,7 +70,7 @@ def judge(error: BaseException) -> Verdict:  # noqa: PLR0911 - one line a class 
             return Verdict(FailureClass.PAGE, error.reason, error.line)
         case TransientError():
             return Verdict(FailureClass.TRANSIENT, str(error))
-        case SystemicError():
+        case SystemicError() | StoppedError():
             return Verdict(FailureClass.SYSTEMIC, str(error))
         case FatalError():
             return Verdict(FailureClass.FATAL, str(error))

@@ -12,23 +12,17 @@ from datetime import datetime
 import peewee
 import structlog
 
-from visionflow_daemon.errors import ConfigError, CorruptError, HeldError
-from visionflow_daemon.formats.choose import reading_digest
-from visionflow_daemon.git.damage import Doubt
+from visionflow_daemon.errors import ConfigError, CorruptError, HeldError, StoppedError
 from visionflow_daemon.git.repository import Target, has_commit
 from visionflow_daemon.model import timestamp
 from visionflow_daemon.storage import checkpoint, ledger
 from visionflow_daemon.storage.checkpoint import Checkpoint, Run, Tally
 from visionflow_daemon.storage.lock import ontology_lock
 from visionflow_daemon.storage.trouble import told
-from visionflow_daemon.storage.writer import Writer
-from visionflow_daemon.sync import guard
-from visionflow_daemon.sync.apply import Applier
-from visionflow_daemon.sync.failing import Failing
+from visionflow_daemon.sync.carry_out import carry_out
 from visionflow_daemon.sync.job import Job, Services, selection_digest
 from visionflow_daemon.sync.plan import Plan
-from visionflow_daemon.sync.pool import Pool, Turn
-from visionflow_daemon.sync.progress import Outcome, Progress
+from visionflow_daemon.sync.progress import Progress
 from visionflow_daemon.sync.retry import FailureClass, judge, persistently
 from visionflow_daemon.sync.survey import make_plan
 
@@ -69,8 +63,9 @@ def run_pass(job: Job, services: Services, find_target: Callable[[], Target]) ->
         planned = make_plan(job, services, target, held, digest)
         if not planned.size and _says_the_same(held, target, digest):
             return _summary(job, services, target, planned, started)
+        is_careful = checkpoint.was_cut_off(services.database, job.ontology_id)
         run = _begin(job, services, target, held, planned)
-        return _apply_and_finish(job, services, target, planned, run, started, digest)
+        return _apply_and_finish(job, services, target, planned, run, started, digest, is_careful=is_careful)
 
 
 def _refuse_other_source(job: Job, held: Checkpoint | None, target: Target) -> None:
@@ -124,7 +119,15 @@ def _run_id(now: datetime) -> str:
 
 
 def _apply_and_finish(
-    job: Job, services: Services, target: Target, planned: Plan, run: Run, started: float, digest: str
+    job: Job,
+    services: Services,
+    target: Target,
+    planned: Plan,
+    run: Run,
+    started: float,
+    digest: str,
+    *,
+    is_careful: bool,
 ) -> Summary:
     database = services.database
 
@@ -141,11 +144,10 @@ def _apply_and_finish(
         services.watcher.started(planned.size)
     try:
         with told(database.path):
-            is_whole = _apply(job, services, target, planned, progress)
+            is_whole = carry_out(planned, job, services, target, progress, is_careful=is_careful)
     except BaseException as error:
         if not isinstance(error, CorruptError):  # nothing more is written into a damaged file
-            status = "held" if isinstance(error, HeldError) else "failed"
-            _abandon(job, services, run, status, progress.tally, str(error))
+            _abandon(job, services, run, _status_after(error), progress.tally, str(error))
         raise
     finally:
         with suppress(OSError):
@@ -162,31 +164,14 @@ def _apply_and_finish(
     return _summary(job, services, target, planned, started, run, progress, is_whole=is_whole)
 
 
-def _apply(job: Job, services: Services, target: Target, planned: Plan, progress: Progress) -> bool:
-    """Save what is to be saved, then delete what is to be deleted; tell whether that was all."""
-    writer = Writer(services.database, job.ontology_id, lambda: timestamp(services.now()))
-    digest = reading_digest(job.reading)
-    turn = Turn()
-    sleep = turn.left_for(services.sleep)
-    doubt = Doubt(target.repository, target.commit).settle if target.is_clone else _no_doubt
-    failing = Failing(job.breaker, planned.size)
-
-    def report(outcome: Outcome) -> None:
-        progress.add(outcome)
-        failing.add(outcome)
-
-    applier = Applier(target.repository, writer, job.reading, digest, doubt, report, sleep, services.now)
-    workers = min(job.workers, max(planned.size, 1))
-    is_whole = Pool(workers, job.queue, applier.saver, turn).run(planned.saves, services.stop, progress.tick)
-    if is_whole and planned.to_delete:
-        guard.check(job, services, planned)
-        is_whole = Pool(1, job.queue, applier.deleter, turn).run(planned.deletes, services.stop, progress.tick)
-    progress.tick()
-    return is_whole
-
-
-def _no_doubt() -> None:
-    """A repository of somebody else's is read as it is."""
+def _status_after(error: BaseException) -> str:
+    match error:
+        case HeldError():
+            return "held"
+        case StoppedError():
+            return "stopped"
+        case _:
+            return "failed"
 
 
 def _abandon(job: Job, services: Services, run: Run, status: str, tally: Tally, error: str | None) -> None:

@@ -29,9 +29,9 @@ from visionflow_daemon.storage.lock import ontology_lock
 from visionflow_daemon.storage.migrate import migrate
 from visionflow_daemon.storage.reload import page_of
 from visionflow_daemon.storage.writer import Content, Failure, Writer
-from visionflow_daemon.sync.apply import read_entry
 from visionflow_daemon.sync.job import Job, Services, selection_digest
 from visionflow_daemon.sync.plan import beside
+from visionflow_daemon.sync.reader import Reader
 from visionflow_daemon.sync.retry import FailureClass
 
 ROUNDS = 3
@@ -59,8 +59,12 @@ def differences(job: Job, services: Services, repository_path: Path, scratch: Pa
     """
     repository = open_repository(repository_path)
     try:
-        with _scratch_database(scratch) as expected, _settled(job, services) as commit:
-            yield from _fill(job, services, repository, commit, expected)
+        with (
+            Reader(repository_path, job.reading, job.apart) as reader,
+            _scratch_database(scratch) as expected,
+            _settled(job, services) as commit,
+        ):
+            yield from _fill(job, services, repository, reader, commit, expected)
             yield from compare(expected, services.database, job.ontology_id)
     finally:
         repository.free()
@@ -113,7 +117,7 @@ def _scratch_database(folder: Path) -> Iterator[Database]:
 
 
 def _fill(
-    job: Job, services: Services, repository: pygit2.Repository, commit: str, expected: Database
+    job: Job, services: Services, repository: pygit2.Repository, reader: Reader, commit: str, expected: Database
 ) -> Iterator[Difference]:
     """Feed the second database what is due; give the files whose record differs from the tree."""
     writer = Writer(expected, job.ontology_id, lambda: timestamp(services.now()))
@@ -127,7 +131,7 @@ def _fill(
             if odd := _odd_record(entry, known):
                 yield odd
             if (due := _due(entry, known)) is not None:
-                page = _page(job, services, repository, due)
+                page = _page(job, services, reader, due)
                 if isinstance(page, PageError):
                     yield Difference("file", (due.entry.path, page.reason), None, (), due.entry.path)
                 elif page is not None:
@@ -157,10 +161,10 @@ def _odd_record(entry: TreeEntry | None, known: KnownFile | None) -> Difference 
     return Difference("source_file", (path,), due, there, path)
 
 
-def _page(job: Job, services: Services, repository: pygit2.Repository, due: Due) -> Page | PageError | None:
+def _page(job: Job, services: Services, reader: Reader, due: Due) -> Page | PageError | None:
     """Read what is due; content that is out of reach is taken from the database, of a stale file alone."""
     try:
-        return read_entry(repository, due.entry, job.reading)
+        return reader.read(due.entry)
     except (PageError, TransientError) as error:
         if due.is_stale:
             return page_of(services.database, job.ontology_id, due.entry.path)
@@ -187,9 +191,10 @@ def _mend(job: Job, services: Services, repository_path: Path, found: Iterable[D
         derive.recount(services.database, job.ontology_id)
     repository = open_repository(repository_path)
     try:
-        for path in sorted(paths):
-            entry = changes.find(repository, commit, path) if commit is not None else None
-            _mend_file(job, services, repository, path, entry)
+        with Reader(repository_path, job.reading, job.apart) as reader:
+            for path in sorted(paths):
+                entry = changes.find(repository, commit, path) if commit is not None else None
+                _mend_file(job, services, reader, path, entry)
     finally:
         repository.free()
     with services.database.transaction():
@@ -197,12 +202,10 @@ def _mend(job: Job, services: Services, repository_path: Path, found: Iterable[D
         derive.derive(services.database, job.ontology_id, touched, timestamp(services.now()))
 
 
-def _mend_file(
-    job: Job, services: Services, repository: pygit2.Repository, path: bytes, entry: TreeEntry | None
-) -> None:
+def _mend_file(job: Job, services: Services, reader: Reader, path: bytes, entry: TreeEntry | None) -> None:
     writer = Writer(services.database, job.ontology_id, lambda: timestamp(services.now()))
     due = _due(entry, files.known_file(services.database, job.ontology_id, path))
-    page = _page(job, services, repository, due) if due is not None else None
+    page = _page(job, services, reader, due) if due is not None else None
     if entry is None:
         writer.delete(path)
     elif isinstance(page, PageError):

@@ -1,0 +1,91 @@
+"""Reads pages: most in the worker's thread, and what a thread could not stop or survive in a child (ADR 0014)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pygit2
+
+from visionflow_daemon.apart import Apart
+from visionflow_daemon.errors import DeadlineError, DiedError, PageError, TransientError
+from visionflow_daemon.formats.choose import read_page
+from visionflow_daemon.git.repository import blob_content, blob_size, open_repository
+from visionflow_daemon.model import ApartRules, EntryKind, Page, Reading, TreeEntry
+
+
+class Reader:
+    """Reads the pages of one repository, for one thread.
+
+    A file is read in a child process if it is large; all are if `is_careful`, as after a pass that was cut off, perhaps
+    by one of them. While the child is at work, `away` is entered.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        reading: Reading,
+        rules: ApartRules,
+        *,
+        is_careful: bool = False,
+        stop: threading.Event | None = None,
+        away: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        self._path = path
+        self._reading = reading
+        self._rules = rules
+        self._is_careful = is_careful
+        self._away = away
+        self._repository = open_repository(path)
+        self._child = Apart(rules.memory_bytes, stop)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._child.close()
+        self._repository.free()
+
+    def read(self, entry: TreeEntry) -> Page:
+        """Read the page that a path of a tree leads to. Raises PageError, and ObjectError where the blob is missing."""
+        if entry.kind is not EntryKind.BLOB:
+            return Page(format=entry.kind.value, skip_reason=f"a {entry.kind.value}, which is not followed")
+        size = blob_size(self._repository, entry.blob)
+        if size > (limit := max(self._reading.limits.page_bytes, self._reading.limits.rdf_bytes)):
+            raise PageError(f"the file has {size:,} bytes, the limit is {limit:,}")
+        if not self._is_careful and size < self._rules.from_bytes:
+            return _read(self._repository, entry, self._reading)
+        with self._away():
+            return self._read_apart(entry)
+
+    def _read_apart(self, entry: TreeEntry) -> Page:
+        try:
+            return self._child.call(self._rules.seconds, read_entry, self._path, entry, self._reading)
+        except DeadlineError:
+            raise PageError(
+                f"reading it takes longer than {self._rules.seconds:g} seconds: make it smaller, or raise "
+                "reading.apart.seconds and let `visionflow-daemon retry` have it tried again"
+            ) from None
+        except DiedError as error:
+            if error.signal in {None, "SIGKILL"}:  # it could not even start, or the system wanted its memory back
+                raise TransientError(f"too little memory to read it apart: {error}") from None
+            raise PageError(f"the parser crashes on it: {error}") from None
+
+
+def read_entry(path: Path, entry: TreeEntry, reading: Reading) -> Page:
+    """Read one page of a repository; run in a child. Raises PageError and ObjectError."""
+    repository = open_repository(path)
+    try:
+        return _read(repository, entry, reading)
+    finally:
+        repository.free()
+
+
+def _read(repository: pygit2.Repository, entry: TreeEntry, reading: Reading) -> Page:
+    return read_page(entry.path, blob_content(repository, entry.blob), reading)
