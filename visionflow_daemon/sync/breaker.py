@@ -46,7 +46,7 @@ class Rules:
     fewest_failing: int = 20
     failing_passes: int = 5
     cool_down: float = 60.0
-    longest_cool_down: float = 3_600.0
+    longest_cool_down: float = 600.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
@@ -52,14 +51,16 @@ class Breakers:
             if state is State.HALF_OPEN:
                 log.info("breaker half-open", breaker=breaker.guards, failures=breaker.failures, since=breaker.since)
 
-    def note(self, error: Exception, rules: Rules, now: datetime, draw: Callable[[], float] = random.random) -> None:
-        """Count what a pass failed with, where a breaker guards against it."""
+    def note(self, error: Exception, rules: Rules, now: datetime, draw: Callable[[], float] | None = None) -> None:
+        """Count what a pass failed with, where a breaker guards against it; `draw` gives the jitter, from 0 to 1."""
         guarded, reason = guarded_by(error)
         if guarded is None:
             return
+        from random import random  # noqa: PLC0415 - for failures alone
+
         held = self.all()
         at_once = guarded is Guarded.FILES
-        breaker = failed(held[guarded], reason, rules, now, at_once=at_once, jitter=draw())
+        breaker = failed(held[guarded], reason, rules, now, at_once=at_once, jitter=(draw or random)())
         if breaker.retry_at is not None:
             log.warning(
                 "breaker opened", breaker=guarded, failures=breaker.failures, retry_at=breaker.retry_at, reason=reason

@@ -6,18 +6,21 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
 from visionflow_daemon.errors import DamageError, ObjectError
 from visionflow_daemon.git import clone, damage, repository
 from visionflow_daemon.git.credentials import Credentials, is_remote, redact
-from visionflow_daemon.git.remote import Remote, keep_tidy
 from visionflow_daemon.git.repository import Network, Target
 from visionflow_daemon.sync.breakers import Breakers
 from visionflow_daemon.sync.job import Job, Services
 from visionflow_daemon.sync.retry import persistently
 from visionflow_daemon.sync.run import Summary, run_pass
+
+if TYPE_CHECKING:
+    from visionflow_daemon.git.remote import Remote
 
 log = structlog.get_logger()
 
@@ -67,6 +70,8 @@ def _sync_mending(source: Source, job: Job, services: Services) -> Summary:
             raise
         log.warning("clone damaged", clone=str(place), reason=str(error))
         summary = _sync_remote(source, job, services, anew=True)
+    from visionflow_daemon.git.remote import keep_tidy  # noqa: PLC0415 - for remote sources alone
+
     if joined := keep_tidy(place):
         log.info("packs joined", clone=str(place), packs=joined)
     return summary
@@ -80,6 +85,8 @@ def _is_damaged(place: Path) -> bool:
 
 
 def _sync_remote(source: Source, job: Job, services: Services, *, anew: bool) -> Summary:
+    from visionflow_daemon.git.remote import Remote  # noqa: PLC0415 - for remote sources alone
+
     with ExitStack() as held:
 
         def find() -> Target:
