@@ -90,6 +90,16 @@ def flooding(handler: GitHandler, answer: Answer) -> bool:
     return True
 
 
+def redirecting(elsewhere: str) -> Ailment:
+    """Send whoever asks to another server."""
+
+    def redirect(handler: GitHandler, _: Answer) -> bool:
+        handler.answer(301, [("Location", elsewhere + handler.path)], b"")
+        return True
+
+    return redirect
+
+
 def in_packs_only(ail: Ailment) -> Ailment:
     """Be well until a pack is asked for."""
     return lambda handler, answer: b"PACK" in answer.content and ail(handler, answer)

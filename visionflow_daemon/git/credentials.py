@@ -33,8 +33,9 @@ class Callbacks(pygit2.RemoteCallbacks):
     libgit2 asks again and again after a wrong answer, up to 50 times: the second demand for the same kind ends it.
     """
 
-    def __init__(self, credentials: Credentials, most_bytes: int) -> None:
+    def __init__(self, url: str, credentials: Credentials, most_bytes: int) -> None:
         super().__init__()
+        self._url = url
         self._credentials = credentials
         self._most_bytes = most_bytes
         self._asked: set[str] = set()
@@ -57,7 +58,16 @@ class Callbacks(pygit2.RemoteCallbacks):
         username_from_url: str | None,
         allowed_types: CredentialType,
     ) -> pygit2.Username | pygit2.UserPass | pygit2.Keypair | pygit2.KeypairFromAgent:
-        """Give what the remote asks for. Raises RemoteError when there is nothing to give, or it was refused."""
+        """Give what the remote asks for.
+
+        Raises RemoteError when there is nothing to give, when it was refused, and when another host asks, to which the
+        remote has redirected us: libgit2 would send it all the same.
+        """
+        if not is_same_host(self._url, url):
+            raise RemoteError(
+                f"{redact(self._url)} redirects to {redact(url)}, which asks for credentials: they were not sent there."
+                " Give that as the source's location, if it is to have them"
+            )
         mine = self._credentials
         user = mine.username or username_from_url
         if allowed_types & CredentialType.SSH_KEY:
@@ -77,6 +87,18 @@ class Callbacks(pygit2.RemoteCallbacks):
         if what in self._asked:
             raise RemoteError(f"{redact(url)} refuses {what}")
         self._asked.add(what)
+
+
+def is_same_host(ours: str, theirs: str) -> bool:
+    """Tell whether a URL leads to the server of another: the same host and port, by the same scheme or by https."""
+    if not (URL.match(ours) and URL.match(theirs)):
+        return ours == theirs
+    before, after = urlsplit(ours), urlsplit(theirs)
+    if before.hostname != after.hostname:
+        return False
+    if before.scheme == after.scheme:
+        return before.port == after.port
+    return (before.scheme, after.scheme, before.port, after.port) == ("http", "https", None, None)
 
 
 def is_remote(location: str) -> bool:

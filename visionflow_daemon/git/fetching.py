@@ -103,7 +103,7 @@ def _fetch(wanted: Wanted, path: Path) -> Fetched:
         remote = repository.remotes.create_anonymous(wanted.url)
 
         def callbacks() -> Callbacks:
-            return Callbacks(wanted.credentials, wanted.network.fetch_bytes)
+            return Callbacks(wanted.url, wanted.credentials, wanted.network.fetch_bytes)
 
         heads = {head.name: head for head in remote.list_heads(callbacks=callbacks(), proxy=True)}
         name = wanted.branch or _default_branch(heads, wanted.url)
