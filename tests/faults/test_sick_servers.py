@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,9 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.support import remount, tmpfs
 from tests.git import ailments
 from tests.git.servers import Ailment, git_http
 from tests.support import Daemon, Repo, class_page
+from tests.test_apart import children_of, wait_until_gone
+from tests.test_stops import when
 
 DEADLINE = 1.5
 """Seconds; the deep form takes the five of a real pass."""
@@ -113,3 +118,58 @@ def test_a_stop_while_a_server_is_silent_is_heard_at_once(repo: Repo, daemon: Da
         out, err = process.communicate(timeout=5)
     assert process.returncode == 1, (out, err)
     assert b"stopped" in err
+
+
+@pytest.mark.parametrize("scheme", ["http", "https", "git", "ssh"])
+def test_a_port_that_takes_the_connection_and_says_nothing_is_left_in_time(
+    repo: Repo, daemon: Daemon, scheme: str
+) -> None:
+    repo.commit({"A.md": class_page("urn:t:a", "A")})
+    daemon.once(repo.path)
+    before = daemon.dump_bytes()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"{scheme}://{'git@' if scheme == 'ssh' else ''}127.0.0.1:{silent.getsockname()[1]}/source.git"
+        started = time.monotonic()
+        ran = daemon.once(url, "--fetch-timeout", str(DEADLINE), expect=4)
+        assert time.monotonic() - started < DEADLINE + 5
+    assert LATE.format(deadline=DEADLINE) in ran.err
+    assert daemon.dump_bytes() == before
+
+
+def test_a_pass_that_is_killed_while_it_fetches_leaves_no_process_and_nothing_in_the_way(
+    repo: Repo, daemon: Daemon
+) -> None:
+    daemon.environment["STATE_DIRECTORY"] = str(daemon.folder / "state")
+    repo.commit({"A.md": class_page("urn:t:a", "A"), "B.bin": random.Random(1).randbytes(1 << 20)})  # noqa: S311
+    with serving(repo, ailments.in_packs_only(ailments.stalling)) as (url, port):
+        process = daemon.start("--once", "--source", url, "--database", "kg.db")
+        when(lambda: bool(list((daemon.folder / "state").rglob("pack_git2_*"))), process)
+        children = children_of(process.pid)
+        assert len(children) == 1
+        process.kill()
+        process.communicate(timeout=10)
+        wait_until_gone(children)
+    assert list((daemon.folder / "state").rglob("pack_git2_*"))
+    with serving(repo, None, port):
+        assert daemon.once(url).event("pass finished")["saved"] == 1
+    assert not list((daemon.folder / "state").rglob("pack_git2_*"))
+
+
+def test_a_state_directory_that_is_full_is_told_and_the_pass_comes_through_when_it_has_room(
+    repo: Repo, daemon: Daemon
+) -> None:
+    url = f"file://{repo.path}"
+    repo.commit({"A.md": class_page("urn:t:a", "A")})
+    with tmpfs(daemon.folder / "state", "1m") as disk:
+        daemon.environment["STATE_DIRECTORY"] = str(disk)
+        daemon.once(url)
+        before = daemon.dump_bytes()
+        repo.commit({"B.md": class_page("urn:t:b", "B"), "B.bin": random.Random(1).randbytes(4 << 20)})  # noqa: S311
+        ran = daemon.once(url, expect=5)
+        assert "No space left on device" in ran.err
+        assert "see that the state directory can be written, and has room" in ran.err
+        assert daemon.dump_bytes() == before
+        remount(disk, "size=64m")
+        assert daemon.once(url).event("pass finished")["saved"] == 1
+        daemon.once(repo.path, database="fresh.db")
+        assert daemon.dump_bytes() == daemon.dump_bytes("fresh.db")
