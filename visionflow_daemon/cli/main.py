@@ -70,7 +70,7 @@ def program(
     \b
     Exit codes of --once:
       0  all saved               4  remote unreachable, refused or late
-      1  internal error          5  deletions held
+      1  internal error          5  deletions held, or a breaker open
       2  usage or configuration  6  database, or a limit of the system
       3  saved, but some files failed: see `failures`
     """
