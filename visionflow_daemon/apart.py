@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
-from visionflow_daemon.errors import DeadlineError, DiedError, StoppedError, VisionflowError
+from visionflow_daemon.errors import DeadlineError, DiedError, StartError, StoppedError, VisionflowError
 
 if TYPE_CHECKING:
     import subprocess
@@ -66,7 +66,7 @@ class Apart:
         """Run a module's function on values that can be pickled, and give its result.
 
         Raises what it raises; DeadlineError when it takes more seconds, DiedError when its process ends, StoppedError
-        when `stop` is set meanwhile. After each of these three, the process is gone.
+        when `stop` is set meanwhile: after each of these, the process is gone. StartError when none can be started.
         """
         try:
             line = self._connected()
@@ -106,13 +106,20 @@ class Apart:
         ours, theirs = socket.socketpair()
         with theirs:
             root = str(Path(__file__).resolve().parent.parent)
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter, and our own code
-                [sys.executable, "-P", "-c", BOOT, root, str(theirs.fileno()), str(self._memory)],
-                stdin=subprocess.PIPE,  # never written: its end tells the child that we are gone
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,  # where a parser in Rust prints its panics
-                pass_fds=[theirs.fileno()],
-            )
+            try:
+                self._process = subprocess.Popen(  # noqa: S603 - our own interpreter, and our own code
+                    [sys.executable, "-P", "-c", BOOT, root, str(theirs.fileno()), str(self._memory)],
+                    stdin=subprocess.PIPE,  # never written: its end tells the child that we are gone
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,  # where a parser in Rust prints its panics
+                    pass_fds=[theirs.fileno()],
+                )
+            except OSError as error:
+                ours.close()
+                raise StartError(
+                    f"no process can be started to work apart, by {sys.executable}: {error.strerror}; look at its "
+                    "rights, and at the limits of tasks, open files and memory"
+                ) from error
         self._line = Connection(ours.detach())
         return self._line
 

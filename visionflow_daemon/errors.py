@@ -9,6 +9,7 @@
     ├── SystemicError        every file would fail alike: the pass stops, the checkpoint stays
     │   ├── DatabaseError    the database can't be written, or isn't ours
     │   ├── StateError       the state directory can't be written, so nothing can be fetched
+    │   ├── StartError       no process can be started to work apart
     │   ├── FailingError     too many files fail in one pass
     │   └── DamageError      a clone has lost objects, which is proven
     ├── DeadlineError        work in a process of its own took longer than it may
@@ -119,6 +120,10 @@ class DamageError(SystemicError):
     """A clone has lost objects, which is proven: it is to be made anew."""
 
     exit_code = ExitCode.REMOTE
+
+
+class StartError(SystemicError):
+    """No process can be started for work that is to be done apart."""
 
 
 class FailingError(SystemicError):

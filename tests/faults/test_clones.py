@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -76,6 +77,14 @@ def become_another(clone: Path) -> None:
     other.commit({"X.md": class_page("urn:t:x", "X"), "0.md": class_page("urn:t:0", "another")})
     shutil.rmtree(clone)
     other.path.rename(clone)
+
+
+def flip_unseen(clone: Path) -> None:
+    """Flip bits as a disk does: nothing but the content tells."""
+    path = one(clone, "objects/pack/*.pack")
+    before = path.stat()
+    flip("objects/pack/*.pack")(clone)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def lose_a_tree(clone: Path) -> None:
@@ -153,6 +162,23 @@ def test_a_damaged_clone_is_made_anew_when_it_is_read(repo: Repo, daemon: Daemon
     ran = survives(repo, daemon, DAMAGE[name], "--full")
     assert is_made_anew(ran)
     assert "Traceback" not in ran.out
+
+
+def test_a_clone_whose_disk_flips_bits_is_made_anew_by_the_next_pass_at_latest(repo: Repo, daemon: Daemon) -> None:
+    """libgit2 may crash on what it then reads; a pass behind a crash looks at the clone first."""
+    state = daemon.folder / "state"
+    daemon.environment["STATE_DIRECTORY"] = str(state)
+    url = f"file://{repo.path}"
+    repo.commit(pages(range(40), "P"))
+    daemon.once(url)
+    flip_unseen(clone_path(state, url))
+    arguments = ("--once", "--full", "--source", url, "--database", "kg.db")
+    rans = [daemon.run(*arguments) for _ in range(2)]
+    assert rans[0].code in {0, -signal.SIGSEGV, -signal.SIGBUS}
+    assert rans[1].code == 0, rans[1].err
+    assert [is_made_anew(ran) for ran in rans].count(True) == 1
+    daemon.once(repo.path, database="fresh.db")
+    assert daemon.dump_bytes() == daemon.dump_bytes("fresh.db")
 
 
 def test_a_damaged_clone_stays_while_the_remote_is_away(repo: Repo, daemon: Daemon) -> None:

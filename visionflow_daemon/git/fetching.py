@@ -75,21 +75,30 @@ def fetch_into(wanted: Wanted) -> Fetched:
 
 
 def _fetch_mending(wanted: Wanted) -> Fetched:
-    why = "its objects could not be read" if wanted.anew else None
-    try:
-        if why is None:
-            fetched = _fetch(wanted, wanted.clone)
-            if packs.is_outgrown(wanted.clone):
-                why = "it had grown to more than twice its size"
-    except DamageError as error:
-        why = str(error)
+    why = "its objects could not be read" if wanted.anew else _why_not_as_it_is(wanted.clone)
     if why is None:
-        return fetched
+        try:
+            fetched = _fetch(wanted, wanted.clone)
+        except DamageError as error:
+            why = str(error)
+        else:
+            if not packs.is_outgrown(wanted.clone):
+                return fetched
+            why = "it had grown to more than twice its size"
     fresh = wanted.clone.with_suffix(".new")
     fetched = _fetch(wanted, fresh)
-    packs.is_outgrown(fresh)  # notes its size
     clone.replace(wanted.clone, fresh)
     return Fetched(fetched.branch, fetched.commit, why)
+
+
+def _why_not_as_it_is(path: Path) -> str | None:
+    """Look at packs that somebody has touched: libgit2 may crash on damaged ones."""
+    if not path.is_dir() or packs.are_as_noted(path):
+        return None
+    found = damage.proof(path)
+    if found is None:
+        packs.note(path)
+    return found
 
 
 def _fetch(wanted: Wanted, path: Path) -> Fetched:
@@ -113,6 +122,8 @@ def _fetch(wanted: Wanted, path: Path) -> Fetched:
         if not _has(repository, local, head.oid):
             refspecs = [f"+refs/heads/{name}:{local}"]
             remote.fetch(refspecs, callbacks=callbacks(), prune=FetchPrune.NO_PRUNE, proxy=True)
+        if not packs.are_as_noted(path):
+            packs.note(path)
         return Fetched(name, str(repository.references[local].peel(pygit2.Commit).id))
     except (pygit2.GitError, OSError, KeyError, ValueError) as error:
         raise _failure(wanted.url, path, error) from error

@@ -5,7 +5,9 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import orjson
 import pygit2
 
 MOST = 24
@@ -17,8 +19,8 @@ FACTOR = 2
 SLACK = 64 << 20
 """Bytes by which a clone may outgrow twice its first size before it is fetched anew, without what nobody refers to."""
 
-FIRST_SIZE = "visionflow-first-size"
-"""The file in a clone that holds its packs' size after its first fetch."""
+NOTE = "visionflow.json"
+"""The file in a clone that tells what its packs were when they were last found whole, and their bytes at first."""
 
 HEADER = struct.Struct(">4sI1020xI")
 """An index of version 2: magic, version, 255 counts and the number of objects; https://git-scm.com/docs/pack-format."""
@@ -84,19 +86,40 @@ def join(clone: Path) -> int:
     for pack in old if is_new else old[1:]:  # the largest had all the objects, and was written again
         pack.index.unlink()
         pack.index.with_suffix(".pack").unlink()
+    note(clone)
     return len(old)
+
+
+def are_as_noted(clone: Path) -> bool:
+    """Tell whether the packs are those of the note, untouched since: others may be damaged, and are to be looked at."""
+    return _noted(clone).get("packs") == _stamps(clone)
+
+
+def note(clone: Path) -> None:
+    """Note the packs as they are: found whole, or just written."""
+    stamps = _stamps(clone)
+    first = _noted(clone).get("first_bytes") or sum(size for size, _ in stamps.values())
+    (clone / NOTE).write_bytes(orjson.dumps({"first_bytes": first, "packs": stamps}))
 
 
 def is_outgrown(clone: Path) -> bool:
     """Tell whether a clone has grown so much that it is better fetched anew: most of it may be of no use any more."""
-    size = sum(pack.stat().st_size for pack in (clone / "objects" / "pack").glob("*.pack"))
-    note = clone / FIRST_SIZE
+    first = _noted(clone).get("first_bytes")
+    return isinstance(first, int) and sum(size for size, _ in _stamps(clone).values()) > 2 * first + SLACK
+
+
+def _stamps(clone: Path) -> dict[str, list[int]]:
+    """Give size and time of change of each file of the packs."""
+    files = [path for suffix in ("pack", "idx") for path in (clone / "objects" / "pack").glob(f"*.{suffix}")]
+    return {path.name: [path.stat().st_size, path.stat().st_mtime_ns] for path in files}
+
+
+def _noted(clone: Path) -> dict[str, Any]:
     try:
-        first = int(note.read_text("ascii"))
-    except (FileNotFoundError, ValueError):
-        note.write_text(str(size), "ascii")
-        return False
-    return size > 2 * first + SLACK
+        found = orjson.loads((clone / NOTE).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _ids(pack: Pack) -> list[pygit2.Oid]:

@@ -10,12 +10,15 @@ from types import TracebackType
 from typing import Self
 
 import pygit2
+import structlog
 
 from visionflow_daemon.apart import Apart
-from visionflow_daemon.errors import DeadlineError, DiedError, PageError, TransientError
+from visionflow_daemon.errors import DeadlineError, DiedError, PageError, StartError, TransientError
 from visionflow_daemon.formats.choose import read_page
-from visionflow_daemon.git.repository import blob_content, blob_size, open_repository
+from visionflow_daemon.git.repository import blob_size, open_repository, read_blob
 from visionflow_daemon.model import ApartRules, EntryKind, Page, Reading, TreeEntry
+
+log = structlog.get_logger()
 
 
 class Reader:
@@ -56,24 +59,27 @@ class Reader:
         """Read the page that a path of a tree leads to. Raises PageError, and ObjectError where the blob is missing."""
         if entry.kind is not EntryKind.BLOB:
             return Page(format=entry.kind.value, skip_reason=f"a {entry.kind.value}, which is not followed")
-        size = blob_size(self._repository, entry.blob)
-        if size > (limit := max(self._reading.limits.page_bytes, self._reading.limits.rdf_bytes)):
-            raise PageError(f"the file has {size:,} bytes, the limit is {limit:,}")
-        if not self._is_careful and size < self._rules.from_bytes:
+        if self._is_careful:
+            try:
+                return self._read_apart(entry)
+            except StartError as error:
+                log.warning("pages are read without care", reason=str(error))
+                self._is_careful = False
+        if blob_size(self._repository, entry.blob) < self._rules.from_bytes:
             return _read(self._repository, entry, self._reading)
-        with self._away():
-            return self._read_apart(entry)
+        return self._read_apart(entry)
 
     def _read_apart(self, entry: TreeEntry) -> Page:
         try:
-            return self._child.call(self._rules.seconds, read_entry, self._path, entry, self._reading)
+            with self._away():
+                return self._child.call(self._rules.seconds, read_entry, self._path, entry, self._reading)
         except DeadlineError:
             raise PageError(
                 f"reading it takes longer than {self._rules.seconds:g} seconds: make it smaller, or raise "
                 "reading.apart.seconds and let `visionflow-daemon retry` have it tried again"
             ) from None
         except DiedError as error:
-            if error.signal in {None, "SIGKILL"}:  # it could not even start, or the system wanted its memory back
+            if error.signal in {None, "SIGKILL"}:  # it had no memory to start, or the system wanted it back
                 raise TransientError(f"too little memory to read it apart: {error}") from None
             raise PageError(f"the parser crashes on it: {error}") from None
 
@@ -88,4 +94,5 @@ def read_entry(path: Path, entry: TreeEntry, reading: Reading) -> Page:
 
 
 def _read(repository: pygit2.Repository, entry: TreeEntry, reading: Reading) -> Page:
-    return read_page(entry.path, blob_content(repository, entry.blob), reading)
+    limit = max(reading.limits.page_bytes, reading.limits.rdf_bytes)
+    return read_page(entry.path, read_blob(repository, entry.blob, limit), reading)

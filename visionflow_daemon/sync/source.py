@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from visionflow_daemon.errors import DamageError, ObjectError
 from visionflow_daemon.git import clone, damage, repository
 from visionflow_daemon.git.credentials import Credentials, is_remote, redact
 from visionflow_daemon.git.repository import Network, Target
+from visionflow_daemon.storage import checkpoint
 from visionflow_daemon.sync.breakers import Breakers
 from visionflow_daemon.sync.job import Job, Services
 from visionflow_daemon.sync.retry import persistently
@@ -65,9 +66,7 @@ def _sync_mending(source: Source, job: Job, services: Services) -> Summary:
     place = clone.clone_path(source.state, source.location)
     try:
         summary = _sync_remote(source, job, services, anew=False)
-    except (DamageError, ObjectError) as error:
-        if isinstance(error, ObjectError) and not _is_damaged(place):
-            raise
+    except DamageError as error:
         log.warning("clone damaged", clone=str(place), reason=str(error))
         summary = _sync_remote(source, job, services, anew=True)
     from visionflow_daemon.git.remote import keep_tidy  # noqa: PLC0415 - for remote sources alone
@@ -77,16 +76,17 @@ def _sync_mending(source: Source, job: Job, services: Services) -> Summary:
     return summary
 
 
-def _is_damaged(place: Path) -> bool:
-    try:
-        return damage.proof(place) is not None
-    except OSError:
-        return False
+def _refuse_damaged(place: Path) -> None:
+    """Raise DamageError for a clone that proves to be damaged: reading it may be what ended the last pass."""
+    with suppress(OSError):  # what can't be read proves nothing
+        if found := damage.proof(place):
+            raise DamageError(f"the clone {place} is damaged: {found}")
 
 
 def _sync_remote(source: Source, job: Job, services: Services, *, anew: bool) -> Summary:
     from visionflow_daemon.git.remote import Remote  # noqa: PLC0415 - for remote sources alone
 
+    place = clone.clone_path(source.state, source.location)
     with ExitStack() as held:
 
         def find() -> Target:
@@ -95,9 +95,17 @@ def _sync_remote(source: Source, job: Job, services: Services, *, anew: bool) ->
                     source.location, source.branch, source.state, source.credentials(), source.network, services.stop
                 )
             )
-            return persistently(lambda: _target(remote, held, anew=anew), services.sleep)
+            target = persistently(lambda: _target(remote, held, anew=anew), services.sleep)
+            if not anew and checkpoint.was_cut_off(services.database, job.ontology_id):
+                _refuse_damaged(remote.clone)
+            return target
 
-        return run_pass(job, services, find)
+        try:
+            return run_pass(job, services, find)
+        except ObjectError:  # of a tree: what can't be read of a blob is looked into where it is read
+            if not anew:
+                _refuse_damaged(place)
+            raise
 
 
 def _target(remote: Remote, held: ExitStack, *, anew: bool) -> Target:
