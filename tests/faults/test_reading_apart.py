@@ -56,7 +56,7 @@ def test_a_file_read_apart_says_the_same(repo: Repo, daemon: Daemon) -> None:
 
 
 def test_a_file_that_takes_too_long_is_given_up(repo: Repo, daemon: Daemon) -> None:
-    repo.commit(pages() | {"long.ttl": turtle(30_000)})
+    repo.commit(pages() | {"long.ttl": turtle(15_000)})
     daemon.environment |= {SETTING + "FROM_BYTES": "100000", SETTING + "SECONDS": "0.7"}
     daemon.once(repo.path, expect=3)
     path, failure_class, said = reason(daemon)
@@ -94,7 +94,7 @@ def test_a_page_that_crashes_the_process_is_met_apart_by_the_next_pass(repo: Rep
 def test_a_pass_that_ends_while_a_file_is_read_apart_leaves_no_process(
     repo: Repo, daemon: Daemon, number: signal.Signals
 ) -> None:
-    repo.commit(pages() | {"long.ttl": turtle(60_000)})
+    repo.commit(pages() | {"long.ttl": turtle(25_000)})
     process = daemon.start("--once", "--source", repo.path, "--database", "kg.db")
     when(lambda: bool(children_of(process.pid)), process)
     children = children_of(process.pid)

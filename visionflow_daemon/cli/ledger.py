@@ -11,16 +11,16 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
-import peewee
 
 from visionflow_daemon import config as configuration
 from visionflow_daemon import lean
 from visionflow_daemon.cli import tables
 from visionflow_daemon.cli.settings import as_json, common, known_ontology, load, merged, ontology_of, open_existing
-from visionflow_daemon.errors import ConfigError, DatabaseError
+from visionflow_daemon.errors import ConfigError
 from visionflow_daemon.model import display_path, harmless, timestamp
 from visionflow_daemon.storage.database import Database
-from visionflow_daemon.sync.retry import IN_LEDGER, judge, persistently
+from visionflow_daemon.storage.trouble import told
+from visionflow_daemon.sync.retry import IN_LEDGER, persistently
 
 if TYPE_CHECKING:
     from visionflow_daemon.storage.files import LeftOut
@@ -129,10 +129,8 @@ def _make_due(database: Database, ontology_id: str, paths: Sequence[str]) -> lis
     def choose(failed: list[Failed]) -> list[Failed]:
         return _named(failed, paths) if paths else failed
 
-    try:
+    with told(database.path):
         return persistently(lambda: ledger.make_due(database, ontology_id, _now(), choose), time.sleep)
-    except peewee.DatabaseError as error:
-        raise DatabaseError(judge(error).reason) from error
 
 
 def _named(failed: list[Failed], paths: Sequence[str]) -> list[Failed]:
