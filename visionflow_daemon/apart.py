@@ -103,10 +103,10 @@ class Apart:
         import subprocess  # noqa: PLC0415
         from multiprocessing.connection import Connection  # noqa: PLC0415
 
-        ours, theirs = socket.socketpair()
-        with theirs:
-            root = str(Path(__file__).resolve().parent.parent)
-            try:
+        root = str(Path(__file__).resolve().parent.parent)
+        try:
+            ours, theirs = socket.socketpair()
+            with ours, theirs:
                 self._process = subprocess.Popen(  # noqa: S603 - our own interpreter, and our own code
                     [sys.executable, "-P", "-c", BOOT, root, str(theirs.fileno()), str(self._memory)],
                     stdin=subprocess.PIPE,  # never written: its end tells the child that we are gone
@@ -114,13 +114,12 @@ class Apart:
                     stderr=subprocess.DEVNULL,  # where a parser in Rust prints its panics
                     pass_fds=[theirs.fileno()],
                 )
-            except OSError as error:
-                ours.close()
-                raise StartError(
-                    f"no process can be started to work apart, by {sys.executable}: {error.strerror}; look at its "
-                    "rights, and at the limits of tasks, open files and memory"
-                ) from error
-        self._line = Connection(ours.detach())
+                self._line = Connection(ours.detach())
+        except OSError as error:
+            raise StartError(
+                f"no process can be started to work apart, by {sys.executable}: {error.strerror}; look at its rights, "
+                "and at the limits of tasks, open files and memory"
+            ) from error
         return self._line
 
     def _await(self, line: Connection, seconds: float) -> None:
@@ -157,7 +156,8 @@ def serve(descriptor: int, memory: int) -> None:
         _, most = resource.getrlimit(resource.RLIMIT_AS)
         memory = memory if most == resource.RLIM_INFINITY else min(memory, most)
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes of a terminal: the parent decides
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # terminals and systemd send these to all processes
+        signal.signal(number, signal.SIG_IGN)  # and the parent decides
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     line = Connection(descriptor)
     with suppress(EOFError, OSError):

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -103,3 +109,45 @@ def test_a_pass_that_ends_while_a_file_is_read_apart_leaves_no_process(
     wait_until_gone(children)
     daemon.once(repo.path)
     assert saved(daemon) == 21
+
+
+def test_a_stop_that_reaches_all_processes_puts_no_file_into_the_ledger(repo: Repo, daemon: Daemon) -> None:
+    """As systemd and terminals send it."""
+    repo.commit(pages() | {"long.ttl": turtle(25_000)})
+    command = daemon.command("--once", "--source", repo.path, "--database", "kg.db")
+    with subprocess.Popen(command, cwd=daemon.folder, env=daemon.env(), start_new_session=True) as process:
+        when(lambda: bool(children_of(process.pid)), process)
+        threading.Event().wait(0.2)  # the child has to have come so far as to ignore it
+        os.killpg(process.pid, signal.SIGTERM)
+        assert process.wait(timeout=10) == 1
+    assert daemon.query("SELECT COUNT(*) FROM source_files WHERE status = 'failed'") == [(0,)]
+    daemon.once(repo.path)
+    assert saved(daemon) == 21
+
+
+def test_a_repository_of_another_owner_is_read_apart_too(repo: Repo, daemon: Daemon) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("giving files away needs root")
+    repo.commit(pages())
+    for path in [repo.path, *repo.path.rglob("*")]:
+        os.chown(path, 65_534, 65_534)
+    daemon.environment[SETTING + "FROM_BYTES"] = "0"
+    daemon.once(repo.path)
+    assert saved(daemon) == 20
+
+
+def test_where_no_process_can_be_started_a_careful_pass_reads_without(repo: Repo, daemon: Daemon) -> None:
+    repo.commit(pages())
+    daemon.once(repo.path)
+    with closing(sqlite3.connect(daemon.folder / "kg.db")) as connection:
+        connection.execute("UPDATE sync_runs SET status = 'running'")
+        connection.execute("UPDATE checkpoints SET is_clean = 0")
+        connection.commit()
+    repo.commit({"p0.md": class_page("urn:t:0", "changed")})
+    starter = "import sys, runpy; runpy.run_module('visionflow_daemon.__main__', run_name='__main__')"
+    command = [sys.executable, "-c", f"import sys; sys.executable = '/nowhere/python'; {starter}"]
+    arguments = ["--once", "--source", str(repo.path), "--database", "kg.db"]
+    done = subprocess.run([*command, *arguments], cwd=daemon.folder, env=daemon.env(), capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert b'"pages are read without care"' in done.stdout
+    assert daemon.query("SELECT label FROM owl_classes WHERE class_iri = 'urn:t:0'") == [("changed",)]

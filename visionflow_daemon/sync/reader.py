@@ -15,10 +15,13 @@ import structlog
 from visionflow_daemon.apart import Apart
 from visionflow_daemon.errors import DeadlineError, DiedError, PageError, StartError, TransientError
 from visionflow_daemon.formats.choose import read_page
-from visionflow_daemon.git.repository import blob_size, open_repository, read_blob
+from visionflow_daemon.git.repository import Network, blob_size, configure, open_repository, read_blob
 from visionflow_daemon.model import ApartRules, EntryKind, Page, Reading, TreeEntry
 
 log = structlog.get_logger()
+
+CRASHES = frozenset({"SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT"})
+"""What ends a process by its own doing; all other signals come from outside."""
 
 
 class Reader:
@@ -79,13 +82,14 @@ class Reader:
                 "reading.apart.seconds and let `visionflow-daemon retry` have it tried again"
             ) from None
         except DiedError as error:
-            if error.signal in {None, "SIGKILL"}:  # it had no memory to start, or the system wanted it back
-                raise TransientError(f"too little memory to read it apart: {error}") from None
-            raise PageError(f"the parser crashes on it: {error}") from None
+            if error.signal in CRASHES:
+                raise PageError(f"the parser crashes on it: {error}") from None
+            raise TransientError(f"the process that read it was lost, as where memory runs out: {error}") from None
 
 
 def read_entry(path: Path, entry: TreeEntry, reading: Reading) -> Page:
     """Read one page of a repository; run in a child. Raises PageError and ObjectError."""
+    configure(Network())  # of a process of its own, with nothing to fetch
     repository = open_repository(path)
     try:
         return _read(repository, entry, reading)
