@@ -17,6 +17,7 @@ from tests.git.servers import Ailment, git_http
 from tests.support import Daemon, Repo, class_page
 from tests.test_apart import children_of, wait_until_gone
 from tests.test_stops import when
+from visionflow_daemon.git.clone import clone_path
 
 DEADLINE = 1.5
 """Seconds; the deep form takes the five of a real pass."""
@@ -143,13 +144,14 @@ def test_a_pass_that_is_killed_while_it_fetches_leaves_no_process_and_nothing_in
     repo.commit({"A.md": class_page("urn:t:a", "A"), "B.bin": random.Random(1).randbytes(1 << 20)})  # noqa: S311
     with serving(repo, ailments.in_packs_only(ailments.stalling)) as (url, port):
         process = daemon.start("--once", "--source", url, "--database", "kg.db")
-        when(lambda: bool(list((daemon.folder / "state").rglob("pack_git2_*"))), process)
+        packs = clone_path(daemon.folder / "state", url) / "objects" / "pack"
+        when(lambda: packs.is_dir() and any(packs.glob("pack_git2_*")), process)
         children = children_of(process.pid)
         assert len(children) == 1
         process.kill()
         process.communicate(timeout=10)
         wait_until_gone(children)
-    assert list((daemon.folder / "state").rglob("pack_git2_*"))
+    assert any(packs.glob("pack_git2_*"))
     with serving(repo, None, port):
         assert daemon.once(url).event("pass finished")["saved"] == 1
     assert not list((daemon.folder / "state").rglob("pack_git2_*"))
