@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from io import TextIOWrapper
@@ -34,17 +35,19 @@ class LineSink:
         self.divert: Callable[[str], None] | None = None
         self.lost = 0
         """How many lines could not be written."""
+        self._one_at_a_time = threading.Lock()
 
     def msg(self, line: str) -> None:
-        """Write one line."""
-        try:
-            if self.divert is not None:
-                self.divert(line)
-            else:
-                self.stream.write(line + "\n")
-                self.stream.flush()
-        except (OSError, ValueError) as error:
-            self._lose(error)
+        """Write one line, whole: long lines of several threads would mix."""
+        with self._one_at_a_time:
+            try:
+                if self.divert is not None:
+                    self.divert(line)
+                else:
+                    self.stream.write(line + "\n")
+                    self.stream.flush()
+            except (OSError, ValueError) as error:
+                self._lose(error)
 
     def _lose(self, error: Exception) -> None:
         self.lost += 1
