@@ -260,6 +260,15 @@ def test_a_line_is_utf_8_whatever_the_locale(repo: Repo, daemon: Daemon) -> None
     assert daemon.once(repo.path, expect=3).event("file failed")["path"] == "é.md"
 
 
+def test_a_directory_whose_name_is_not_utf_8_is_told_all_the_same(repo: Repo, daemon: Daemon) -> None:
+    repo.commit({"A.md": class_page("urn:t:a", "A")})
+    blocked = daemon.folder / os.fsdecode(b"st\xe9te")
+    blocked.touch()
+    daemon.environment["STATE_DIRECTORY"] = str(blocked)
+    told = daemon.once(repo.path).event("state directory not writable")
+    assert told["directory"] == f"{daemon.folder}/st\\xe9te"
+
+
 # Exceptions
 
 
