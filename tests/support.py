@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests import log_lines
+
 PROJECT = Path(__file__).resolve().parent.parent
 SHARED = PROJECT.parent / "shared"
 SYMLINK, SUBMODULE = "120000", "160000"
@@ -124,8 +126,11 @@ class Ran:
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """The log lines of `--once`."""
-        return [json.loads(line) for line in self.out.splitlines()]
+        """The log lines of `--once`, each of which must be valid by docs/log-schema.json."""
+        lines = self.out.splitlines()
+        complaints = [each for line in lines if (each := log_lines.complaint(line)) is not None]
+        assert not complaints, "\n".join(complaints[:5])
+        return [json.loads(line) for line in lines]
 
     def event(self, name: str) -> dict[str, Any]:
         """The one log line with this event."""
@@ -159,8 +164,15 @@ class Daemon:
 
     def run(self, *arguments: str | Path, stdin: bytes | None = None, timeout: float = 120) -> Ran:
         """Run the program to its end."""
+        return self._run(self.command(*arguments), stdin, timeout)
+
+    def run_python(self, program: str, timeout: float = 120) -> Ran:
+        """Run a program of its own in place of ours: one that breaks something in ours, and runs it then."""
+        return self._run([sys.executable, "-c", program], None, timeout)
+
+    def _run(self, command: list[str], stdin: bytes | None, timeout: float) -> Ran:
         done = subprocess.run(
-            self.command(*arguments),
+            command,
             cwd=self.folder,
             env=self.env(),
             input=stdin,

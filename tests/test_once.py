@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from pathlib import Path
 
@@ -329,8 +328,7 @@ def test_log_lines_are_json_with_their_run_and_ontology(repo: Repo, daemon: Daem
     repo.commit({"A.md": class_page(A, "A"), "bad.md": "```json-ld\n{\n```\n"})
     ran = daemon.run("--once", "--source", repo.path, "--database", "kg.db", "--log-level", "debug")
     assert ran.code == 3
-    events = [json.loads(line) for line in ran.out.splitlines()]
-    per_file = [event for event in events if event["event"] in {"file saved", "file failed"}]
+    per_file = [event for event in ran.events if event["event"] in {"file saved", "file failed"}]
     assert {event["path"] for event in per_file} == {"A.md", "bad.md"}
     assert all(event["run_id"] and event["ontology_id"] == "default" for event in per_file)
     assert ran.err == ""

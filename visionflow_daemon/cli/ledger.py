@@ -100,13 +100,18 @@ def retry(context: click.Context, /, *, paths: tuple[str, ...], as_json: bool, *
     PATH is a failed file's, as `failures` shows it, or a glob as in .gitignore; without any, all are tried.
     """
     lean.import_structlog()
-    from visionflow_daemon.storage import files  # noqa: PLC0415 - as all below: verbs start lean
+    import structlog  # noqa: PLC0415 - as all below: verbs start lean
+
+    from visionflow_daemon import logs  # noqa: PLC0415
+    from visionflow_daemon.storage import files  # noqa: PLC0415
     from visionflow_daemon.sync.breakers import Breakers  # noqa: PLC0415
 
     options = merged(context, **given)
     config = load(options)
+    logs.configure(config.log.format, config.log.level, to_stderr=True)
     database = open_existing(config, read_only=False)
     ontology_id = known_ontology(ontology_of(config, options), files.ontologies(database))
+    structlog.contextvars.bind_contextvars(ontology_id=ontology_id)
     due = _make_due(database, ontology_id, paths)
     closed = Breakers(configuration.state_directory(os.environ), database.path, ontology_id).close()
     database.close()

@@ -56,7 +56,7 @@ def run(config: Config, sink: LineSink, *, full: bool, replace_source: bool, all
                     job = replace(job, mass_delete_share=1.0)
                 with structlog.contextvars.bound_contextvars(ontology_id=source.ontology_id):
                     codes.append(_one(config, source, job, services, state))
-                    structlog.contextvars.unbind_contextvars("run_id")
+                    structlog.contextvars.unbind_contextvars("run_id", "commit")
     finally:
         database.close()
     return max(codes, key=_gravity)
@@ -100,7 +100,7 @@ def _note_checked(state: Path, database: Database, summary: Summary) -> None:
     try:
         checked.note(state, database.path, summary.ontology_id, checked.Checked(now, summary.commit))
     except OSError as error:
-        log.warning("state directory not writable", path=str(state), reason=error.strerror)
+        log.warning("state directory not writable", directory=str(state), reason=str(error.strerror))
 
 
 def _report(database: Database, summary: Summary) -> None:

@@ -71,8 +71,11 @@ class Applier:
         path = display_path(entry.path)
         for warning in page.warnings:
             self.log.warning("statement left out", path=path, line=warning.line, reason=warning.message)
+        if page.skip_reason:
+            self.log.debug("file skipped", path=path, blob=entry.blob, format=page.format, reason=page.skip_reason)
+            return Outcome("skipped", len(page.warnings))
         self.log.debug("file saved", path=path, blob=entry.blob, format=page.format, classes=len(page.classes))
-        return Outcome("skipped" if page.skip_reason else "saved", len(page.warnings))
+        return Outcome("saved", len(page.warnings))
 
     def _fail(self, reader: Reader, entry: TreeEntry, verdict: Verdict, error: Exception) -> Outcome:
         content = Content(entry.path, entry.blob, self.digest)
@@ -90,6 +93,7 @@ class Applier:
         self.log.warning(
             "file failed",
             path=display_path(content.path),
+            blob=content.blob,
             line=verdict.line,
             failure_class=verdict.failure_class.value,
             reason=verdict.reason,

@@ -63,7 +63,12 @@ class Breakers:
         breaker = failed(held[guarded], reason, rules, now, at_once=at_once, jitter=(draw or random)())
         if breaker.retry_at is not None:
             log.warning(
-                "breaker opened", breaker=guarded, failures=breaker.failures, retry_at=breaker.retry_at, reason=reason
+                "breaker opened",
+                breaker=guarded,
+                failures=breaker.failures,
+                since=breaker.since,
+                retry_at=breaker.retry_at,
+                reason=reason,
             )
         self._write([each for each in (held | {guarded: breaker}).values() if each.failures])
 
@@ -84,4 +89,4 @@ class Breakers:
             fresh.write_bytes(orjson.dumps([asdict(breaker) for breaker in breakers]))
             fresh.replace(self._path)
         except OSError as error:
-            log.warning("state directory not writable", path=str(self._path.parent), reason=error.strerror)
+            log.warning("state directory not writable", directory=str(self._path.parent), reason=str(error.strerror))

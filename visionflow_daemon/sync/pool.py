@@ -120,7 +120,7 @@ class Pool(Generic[Task]):
         """
         is_whole = self._run(tasks, stop, tick)
         if self._again and is_whole:
-            log.warning("too little memory for all workers", files=len(self._again), trying="one at a time")
+            log.warning("too little memory for all workers", files=len(self._again))
             self._is_last_try = True
             self._threads = [self._thread("worker-alone")]
             is_whole = self._run(self._again, stop, tick)

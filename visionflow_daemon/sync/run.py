@@ -55,8 +55,10 @@ def run_pass(job: Job, services: Services, find_target: Callable[[], Target]) ->
     """
     started = time.monotonic()
     path = services.database.path
+    structlog.contextvars.unbind_contextvars("run_id", "commit")  # of a pass before this one
     with told(path), ontology_lock(path, job.ontology_id, job.lock_timeout, services.sleep):
         target = find_target()
+        structlog.contextvars.bind_contextvars(commit=target.commit)
         held = checkpoint.load(services.database, job.ontology_id)
         _refuse_other_source(job, held, target)
         digest = selection_digest(job)
@@ -104,7 +106,6 @@ def _begin(job: Job, services: Services, target: Target, held: Checkpoint | None
         "pass started",
         source=target.source,
         branch=target.branch,
-        commit=target.commit,
         plan=planned.way.value,
         plan_reason=planned.reason,
         to_save=planned.to_save,
@@ -209,7 +210,6 @@ def _summary(
     )
     log.info(
         "pass finished" if run else "nothing to do",
-        commit=summary.commit,
         plan=planned.way.value,
         plan_reason=planned.reason,
         saved=summary.tally.saved,
