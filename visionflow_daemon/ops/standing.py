@@ -102,7 +102,7 @@ class SourceStanding:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """How all sources stand, in the order in which they were told; `quiet_seconds` since the loop last said something."""
+    """How all sources stand, in the order they were told in; `quiet_seconds` since the loop last said something."""
 
     at: datetime
     started_at: datetime
