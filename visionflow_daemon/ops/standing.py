@@ -16,7 +16,7 @@ LONGEST_TEXT = 2_000
 """Characters of a reason or a location that are kept: who sends more is not to fill memory and pages."""
 
 USERINFO = re.compile(r"(?<=://)[^\s/@]*@")
-QUERY = re.compile(r"(://[^\s?#]*)[?#]\S*")
+QUERY = re.compile(r"(://[^\s?]*)\?\S*")
 DURATION_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0)
 """Upper bounds in seconds by which passes are counted; a pass with nothing to do takes a tenth."""
 
