@@ -6,21 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from tests.ops.support import Clock, board_at, summary
+from tests.ops.support import Clock, summary
 from visionflow_daemon.errors import ExitCode
 from visionflow_daemon.ops.board import Board
 from visionflow_daemon.ops.standing import Activity, Outcome, SourceStanding
 from visionflow_daemon.storage.checkpoint import Tally
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def board(clock: Clock) -> Board:
-    return board_at(clock)
 
 
 def only(board: Board) -> SourceStanding:

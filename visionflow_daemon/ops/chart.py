@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from math import log1p
 
-from visionflow_daemon.ops.words import escaped, number
+from visionflow_daemon.ops.words import escaped, number, span
 from visionflow_daemon.storage.checkpoint import LastRun
 
-WIDTH, UP, DOWN, STEP, LEFT = 640, 64, 30, 15.0, 40
+COLUMNS, WIDTH, UP, DOWN = 40, 640, 64, 30
+STEP = WIDTH / COLUMNS
 COLOURS = {"finished": "ok", "running": "run", "stopped": "warn", "held": "warn"}
 
 
@@ -39,13 +40,13 @@ def chart(runs: Sequence[LastRun]) -> str:
     most_files = max(map(done_of, runs), default=0)
     most_seconds = max(map(seconds_of, runs), default=0.0)
     columns = "".join(
-        _column(run, WIDTH - STEP * (place + 1), most_files, most_seconds) for place, run in enumerate(runs)
+        _column(run, STEP * place, most_files, most_seconds) for place, run in enumerate(reversed(runs[:COLUMNS]))
     )
     return (
-        f'<svg viewBox="0 0 {WIDTH} {UP + DOWN + 2}" role="img" aria-label="Files and seconds of recent passes">'
-        f'<text x="0" y="10">{number(most_files)}</text><text x="0" y="{UP - 3}">files</text>'
-        f'<text x="0" y="{UP + 13}">seconds</text><text x="0" y="{UP + DOWN}">{most_seconds:,.0f}</text>'
-        f'<line class="axis" x1="{LEFT}" x2="{WIDTH}" y1="{UP + 1}" y2="{UP + 1}"/>{columns}</svg>'
+        f'<svg viewBox="0 0 {WIDTH} {UP + DOWN + 2}" preserveAspectRatio="none" role="img"'
+        f' aria-label="Files and seconds of recent passes"><line class="axis" x1="0" x2="{WIDTH}" y1="{UP + 1}"'
+        f' y2="{UP + 1}"/>{columns}</svg><p class="key">files above, {number(most_files)} at most;'
+        f" time below, {span(most_seconds)} at most; logarithmic</p>"
     )
 
 
@@ -56,8 +57,8 @@ def _column(run: LastRun, x: float, most_files: int, most_seconds: float) -> str
     title = f"{run.started_at}: {run.status}, {number(done_of(run))} files, {seconds_of(run):,.0f} s"
     return (
         f"<g><title>{escaped(title)}</title>"
-        f'<rect class="fill-{colour_of(run)}" x="{x:g}" y="{UP - up:.1f}" width="{wide:g}" height="{up:.1f}" rx="1.5"/>'
-        f'<rect class="fill-time" x="{x:g}" y="{UP + 2}" width="{wide:g}" height="{down:.1f}" rx="1.5"/></g>'
+        f'<rect class="fill-{colour_of(run)}" x="{x:g}" y="{UP - up:.1f}" width="{wide:g}" height="{up:.1f}"/>'
+        f'<rect class="fill-time" x="{x:g}" y="{UP + 2}" width="{wide:g}" height="{down:.1f}"/></g>'
     )
 
 

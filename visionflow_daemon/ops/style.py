@@ -37,9 +37,9 @@ background:var(--track);margin:.35rem 0}
 progress::-webkit-progress-bar{background:var(--track)}
 progress::-webkit-progress-value{background:var(--run)}
 progress::-moz-progress-bar{background:var(--run)}
-dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(7.2rem,1fr));gap:.9rem 1rem;margin:1.1rem 0 0}
+dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(6.6rem,1fr));gap:.9rem .8rem;margin:1.1rem 0 0}
 dt{font-size:.8rem;color:var(--soft)}
-dd{margin:0;font-size:1.15rem;font-weight:600;letter-spacing:-.01em}
+dd{margin:0;font-size:1.08rem;font-weight:600;letter-spacing:-.01em;white-space:nowrap}
 dd.bad,dd.warn{background:none}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-size:.87rem}
@@ -49,8 +49,8 @@ td{padding:.35rem .9rem .35rem 0;border-bottom:1px solid var(--line);vertical-al
 tr:last-child td{border-bottom:0}
 .n{text-align:right;white-space:nowrap}.w{white-space:nowrap}.any{overflow-wrap:anywhere}
 td.ok,td.bad,td.warn,td.run{background:none}
-svg{display:block;width:100%;height:auto}
-svg text{fill:var(--soft);font-size:10px}
+svg{display:block;width:100%;height:6rem}
+.key{color:var(--soft);font-size:.8rem;margin:.3rem 0 .9rem}
 .fill-ok{fill:var(--ok)}.fill-bad{fill:var(--bad)}.fill-warn{fill:var(--warn)}.fill-run{fill:var(--run)}
 .fill-time{fill:var(--soft);opacity:.55}.axis{stroke:var(--line)}
 footer{color:var(--soft);font-size:.87rem}
