@@ -147,6 +147,8 @@ class Board:
                 return
             if source.running:
                 source.running.tally = summary.tally
+            else:
+                source.files = _sum(source.files, summary.tally)
             self._settle(source, summary.seconds)
             source.branch, source.ledger = shown(summary.branch), summary.ledger
             if not summary.is_whole:

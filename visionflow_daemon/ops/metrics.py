@@ -20,7 +20,13 @@ from visionflow_daemon.sync.breaker import State
 
 STATES = {State.CLOSED: 0, State.HALF_OPEN: 1, State.OPEN: 2}
 FILE_OUTCOMES = ("saved", "skipped", "failed", "deleted")
-TOTALS = ("files", "classes", "properties", "axioms", "warnings")
+TOTALS = {
+    "files": "known_files",
+    "classes": "classes",
+    "properties": "properties",
+    "axioms": "axioms",
+    "warnings": "warnings",
+}
 BOUNDS = [*map(str, DURATION_BUCKETS), "+Inf"]
 
 
@@ -107,7 +113,7 @@ class BoardCollector(Collector):
     def _held(self, snapshot: Snapshot) -> Iterator[Metric]:
         readable = _gauge("database_readable", "1 if the database could be read for this answer, else 0.")
         failed = _gauge("ledger_files", "Failed files that wait in the ledger.")
-        gauges = {name: _gauge(name, f"How many {name} the ontology holds.") for name in TOTALS}
+        gauges = {name: _gauge(shown, f"How many {name} the ontology holds.") for name, shown in TOTALS.items()}
         for source in snapshot.sources:
             totals = self._readers.held(source.ontology_id).totals
             labels = [source.ontology_id]
