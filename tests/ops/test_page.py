@@ -86,6 +86,18 @@ def test_the_policy_allows_the_page_s_own_style_and_script_alone(web: Web) -> No
     assert not re.search(r"(src|href)=[\"']?(https?:)?//", got.body)
 
 
+def test_the_tab_s_icon_tells_the_state(web: Web, board: Board) -> None:
+    def dot() -> str:
+        (found,) = re.findall(r"fill='%23(\w+)'", web.get("/").body)
+        return str(found)
+
+    stale = dot()
+    board.pass_done("kg", summary())
+    in_step = dot()
+    board.pass_begun("kg", "poll")
+    assert len({stale, in_step, dot()}) == 3
+
+
 def test_live_progress_is_shown(web: Web, board: Board, clock: Clock) -> None:
     board.pass_begun("kg", "a commit came")
     assert "Looking for changes: a commit came" in read(web).text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ CONNECTIONS = 32
 WAIT_SECONDS = 1.0
 """Connections served at a time, and how long one more waits for its turn before it is refused."""
 
+BREATH_SECONDS = 0.2
 BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\nConnection: close\r\n\r\n"
 SECURITY = {
     "Cache-Control": "no-store",
@@ -80,6 +82,14 @@ class Server(ThreadingHTTPServer):
         """Bind, without asking a name server what we are called, as HTTPServer does."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = "visionflow-daemon", self.server_address[1]
+
+    def get_request(self) -> tuple[Any, Any]:
+        """Accept a connection; where that fails, as without free file descriptors, take a breath before the next."""
+        try:
+            return super().get_request()
+        except OSError:
+            time.sleep(BREATH_SECONDS)
+            raise
 
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as the base class has it
         """Serve a connection when a slot is free; refuse it when none is soon."""
@@ -213,7 +223,7 @@ def serve(
     except (OSError, OverflowError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise ConfigError(f"can't serve HTTP on {address[0]}:{address[1]}: {why}") from error
-    thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="http", daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.25,), name="http", daemon=True)
     thread.start()
     try:
         yield server

@@ -7,7 +7,7 @@ from visionflow_daemon.ops.chart import chart, colour_of, done_of, seconds_of
 from visionflow_daemon.ops.health import Readiness, readiness
 from visionflow_daemon.ops.readers import FAILURES, Held, Readers
 from visionflow_daemon.ops.standing import Progress, Snapshot, SourceStanding
-from visionflow_daemon.ops.style import POLICY, SCRIPT, STYLE
+from visionflow_daemon.ops.style import POLICY, SCRIPT, STYLE, icon
 from visionflow_daemon.ops.words import ago, ahead, clock, escaped, number, span
 from visionflow_daemon.storage.checkpoint import LastRun
 from visionflow_daemon.storage.ledger import LedgerEntry
@@ -28,7 +28,8 @@ def render(snapshot: Snapshot, readers: Readers, ready_intervals: float, version
     )
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1"><link rel="icon" href="data:,">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f'<link rel="icon" href="{icon(colour)}">'
         f"<title>{word} · visionflow-daemon</title><style>{STYLE}</style>"
         '<noscript><meta http-equiv="refresh" content="5"></noscript></head><body><main>'
         f'<header><h1>visionflow-daemon</h1><span class="badge {colour}">{word}</span>'

@@ -71,10 +71,21 @@ fetch(location.pathname,{cache:"no-store"}).then(function(r){if(!r.ok)throw 0;re
 var d=new DOMParser().parseFromString(t,"text/html"),s=[].map.call(document.querySelectorAll(".scroll"),function(e){
 return e.scrollLeft});
 document.querySelector("main").replaceWith(d.querySelector("main"));document.title=d.title;
+document.querySelector("link").href=d.querySelector("link").href;
 document.querySelectorAll(".scroll").forEach(function(e,i){e.scrollLeft=s[i]||0});
 document.body.classList.remove("lost")}).catch(function(){document.body.classList.add("lost")}).then(again)}
 again()})();
 """
+
+DOTS = {"ok": "2e9e63", "run": "2f7bf0", "bad": "d4493b"}
+
+
+def icon(colour: str) -> str:
+    """Give the address of a dot in a state's colour, so that a tab in the background shows it."""
+    return (
+        "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 8 8'%3E"
+        f"%3Ccircle cx='4' cy='4' r='3.5' fill='%23{DOTS[colour]}'/%3E%3C/svg%3E"
+    )
 
 
 def _allowed(text: str) -> str:
@@ -83,6 +94,7 @@ def _allowed(text: str) -> str:
 
 POLICY = (
     f"default-src 'none'; style-src {_allowed(STYLE)}; script-src {_allowed(SCRIPT)}; connect-src 'self'; "
+    "img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 """Nothing but this style and this script is taken from the page, whatever a title may smuggle into it."""
