@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 from tests.ops.support import Clock
 from tests.support import Daemon, Repo, class_page
 from visionflow_daemon.ops.readers import Held, Remembered, readers_of
+from visionflow_daemon.storage.database import open_database
 from visionflow_daemon.sync import checked
 from visionflow_daemon.sync.breaker import Guarded
 
@@ -41,6 +44,27 @@ def test_reading_writes_nothing_and_leaves_no_connection(synced: Path) -> None:
     readers_of("kg.db", synced, synced).held("default")
     assert (synced / "kg.db").read_bytes() == before
     assert not [each for each in Path("/proc/self/fd").iterdir() if "kg.db" in str(each.resolve())]
+
+
+def test_reading_beside_a_writer_of_this_process_costs_it_no_commit(tmp_path: Path) -> None:
+    """Closing a descriptor of the file would drop the writer's locks, and the next to leave would delete its log."""
+    writer = open_database("kg.db", tmp_path)
+    with writer.transaction():
+        writer.run("CREATE TABLE t (x)")
+    readers_of("kg.db", tmp_path, tmp_path).held("default")
+    look = "import sqlite3; c = sqlite3.connect('kg.db'); print(c.execute('SELECT COUNT(*) FROM t').fetchone()[0])"
+    look = f"{look}; c.close()"
+
+    def seen() -> str:
+        done = subprocess.run([sys.executable, "-c", look], cwd=tmp_path, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    assert seen() == "0"
+    assert (tmp_path / "kg.db-wal").exists()
+    with writer.transaction():
+        writer.run("INSERT INTO t VALUES (1)")
+    assert seen() == "1"
+    writer.close()
 
 
 @pytest.mark.parametrize("content", [None, b"no database at all", b"SQLite format 3\0" + b"\xff" * 5_000])
