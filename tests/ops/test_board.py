@@ -130,6 +130,11 @@ def test_secrets_and_controls_are_taken_out_whoever_sends_them(board: Board) -> 
     assert len(source.last_failure.reason) < 2_100
 
 
+def test_a_location_is_redacted_again(board: Board) -> None:
+    board.source_known("kg", "https://example.org/r.git#geheim", None, 60)
+    assert only(board).location == "https://example.org/r.git"
+
+
 def test_the_next_due_time_and_the_quiet_are_told(board: Board, clock: Clock) -> None:
     when = clock.now() + timedelta(minutes=1)
     board.next_due("kg", when)
