@@ -50,7 +50,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class LastRun:
-    """The newest pass that had something to do, as its row tells it."""
+    """One pass that had something to do, as its row tells it."""
 
     run_id: str
     status: str
@@ -69,12 +69,17 @@ class LastRun:
 
 def last_run(database: Database, ontology_id: str) -> LastRun | None:
     """Give the newest pass of an ontology."""
-    row = database.row(
+    return next(iter(recent_runs(database, ontology_id, 1)), None)
+
+
+def recent_runs(database: Database, ontology_id: str, limit: int) -> list[LastRun]:
+    """Give the newest passes of an ontology that had something to do, the newest first."""
+    found = database.rows(
         "SELECT run_id, status, started_at, progress_at, finished_at, plan, plan_reason, planned, saved, skipped,"
-        " failed, deleted, error FROM sync_runs WHERE ontology_id = ? ORDER BY started_at DESC, run_id DESC LIMIT 1",
-        (ontology_id,),
+        " failed, deleted, error FROM sync_runs WHERE ontology_id = ? ORDER BY started_at DESC, run_id DESC LIMIT ?",
+        (ontology_id, limit),
     )
-    return LastRun(*row) if row else None
+    return [LastRun(*row) for row in found]
 
 
 def load(database: Database, ontology_id: str) -> Checkpoint | None:

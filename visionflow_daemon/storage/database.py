@@ -31,6 +31,10 @@ ANY_OF = "IN (SELECT value FROM json_each(?))"
 EACH_OF = "json_each(?)"
 """SQL for a table of the values, in its column `value`, of a list given as one parameter, made by `array`."""
 
+_held: set[Path] = set()
+_door = threading.Lock()
+"""Files that this process has opened as databases, and the lock of looking into one before."""
+
 Row = tuple[Any, ...]
 
 Observe = Callable[[float, float], None]
@@ -57,6 +61,7 @@ class Database:
         self, path: Path, *, read_only: bool = False, is_scratch: bool = False, busy_timeout: float = BUSY_TIMEOUT
     ) -> None:
         self.path = path
+        _held.add(path.resolve())
         self.read_only = read_only
         pragmas: dict[str, Any] = {"foreign_keys": 1, "synchronous": "normal", "cache_size": -CACHE_KIB}
         if is_scratch:
@@ -141,14 +146,15 @@ def open_database(url: str, base: Path, *, read_only: bool = False, busy_timeout
     path = database_path(url, base)
     if path.is_dir():
         raise DatabaseError(f"{path} is a folder: name a file for the database")
-    if path.exists():
-        _check_header(path)
-    elif read_only:
+    if read_only and not path.exists():
         raise DatabaseError(f"there is no database at {path}: a first `visionflow-daemon --once` makes it")
-    elif not path.parent.is_dir():
+    if not path.exists() and not path.parent.is_dir():
         what = "is a file" if path.parent.exists() else "does not exist"
         raise DatabaseError(f"the folder {path.parent}, where the database is due, {what}: create it first")
-    database = Database(path, read_only=read_only, busy_timeout=busy_timeout)
+    with _door:
+        if path.exists() and path.resolve() not in _held:
+            _check_header(path)
+        database = Database(path, read_only=read_only, busy_timeout=busy_timeout)
     try:
         database.connected()
         database.rows("SELECT name FROM sqlite_master LIMIT 1")
@@ -171,6 +177,11 @@ def database_path(url: str, base: Path) -> Path:
 
 
 def _check_header(path: Path) -> None:
+    """Look at a file before SQLite does, but never at one that this process holds open as a database.
+
+    Closing any descriptor of a file drops all the locks that its process has on it: another program that closes the
+    database then takes itself for the last one and deletes the log, and what is committed afterwards is lost.
+    """
     try:
         with path.open("rb") as file:
             header = file.read(len(SQLITE_HEADER))

@@ -56,6 +56,14 @@ def entries(database: Database, ontology_id: str, selects: Callable[[bytes], boo
     return [LedgerEntry(*row[:-1], *map(bool, row[-1:])) for path, *row in found if selects(bytes(path))]
 
 
+def first(database: Database, ontology_id: str, limit: int) -> list[LedgerEntry]:
+    """Give no more than so many failed files, the first in the order of their paths."""
+    return [
+        LedgerEntry(*row[:-1], *map(bool, row[-1:]))
+        for _, *row in database.rows(f"{ENTRIES} LIMIT ?", (ontology_id, limit))
+    ]
+
+
 def size(database: Database, ontology_id: str) -> int:
     """Count the failed files."""
     (count,) = database.row(f"SELECT COUNT(*) {OF_LEDGER}", (ontology_id,)) or (0,)

@@ -1,0 +1,1 @@
+"""What a running daemon shows of itself: health, metrics, and a page to look at."""

@@ -1,0 +1,226 @@
+"""Keeps what the daemon does in memory: its loop writes, HTTP reads."""
+
+from __future__ import annotations
+
+import threading
+import time
+from bisect import bisect_left
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from visionflow_daemon.errors import ExitCode
+from visionflow_daemon.ops.standing import (
+    DURATION_BUCKETS,
+    Activity,
+    Counts,
+    Failure,
+    Outcome,
+    Progress,
+    Snapshot,
+    SourceStanding,
+    outcome_of,
+    shown,
+    shown_location,
+)
+from visionflow_daemon.storage.checkpoint import Tally
+from visionflow_daemon.sync.run import Summary
+
+WINDOW = 30.0
+"""Seconds that a rate looks back: long enough to be steady, short enough to show a pass that slows down."""
+
+SHORTEST = 0.5
+"""Seconds before a rate is worth telling."""
+
+SAMPLE_EVERY = 0.25
+"""Seconds between two remembered points of a pass, however often it moves."""
+
+NOTHING = Tally()
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(slots=True)
+class _Pass:
+    """A pass under way, and the points (seconds, files done) that its rate is made of."""
+
+    since: datetime
+    why: str
+    began: float
+    planned: int | None = None
+    tally: Tally = NOTHING
+    points: deque[tuple[float, int]] = field(default_factory=deque)
+
+
+@dataclass(slots=True)
+class _Source:
+    """What is remembered of one source."""
+
+    location: str
+    branch: str | None
+    interval: float
+    running: _Pass | None = None
+    commit: str | None = None
+    last_success: datetime | None = None
+    last_failure: Failure | None = None
+    failures: int = 0
+    ledger: int | None = None
+    next_due: datetime | None = None
+    passes: Counter[Outcome] = field(default_factory=Counter)
+    files: Tally = NOTHING
+    durations: list[int] = field(default_factory=lambda: [0] * (len(DURATION_BUCKETS) + 1))
+    seconds: float = 0.0
+
+
+class Board:
+    """All that the daemon tells of its sources; safe to use from many threads.
+
+    What is said of a source that nobody made known, or that is gone, is dropped: a pass may end after its source left
+    the configuration.
+    """
+
+    def __init__(self, now: Callable[[], datetime] = _utc_now, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._sources: dict[str, _Source] = {}
+        self._started_at = now()
+        self._fed_at = monotonic()
+
+    def tick(self) -> None:
+        """Note that the daemon's loop turns, where it has nothing else to tell."""
+        self._fed_at = self._monotonic()
+
+    def source_known(self, ontology_id: str, location: str, branch: str | None, interval: float) -> None:
+        """Note a source, or what changed of it; what is known of its passes stays."""
+        with self._lock:
+            self.tick()
+            where = shown_location(location)
+            source = self._sources.setdefault(ontology_id, _Source(where, None, interval))
+            source.location, source.interval = where, interval
+            source.branch = shown(branch) if branch else source.branch
+
+    def source_gone(self, ontology_id: str) -> None:
+        """Forget a source."""
+        with self._lock:
+            self.tick()
+            self._sources.pop(ontology_id, None)
+
+    def pass_begun(self, ontology_id: str, why: str) -> None:
+        """Note that a pass begins."""
+        with self._lock:
+            self.tick()
+            if source := self._sources.get(ontology_id):
+                self._settle(source, None)  # a pass that was never ended counts for what it did
+                source.running = _Pass(self._now(), shown(why), self._monotonic())
+
+    def planned(self, ontology_id: str, files: int) -> None:
+        """Note how many files the running pass will touch."""
+        with self._lock:
+            self.tick()
+            if (source := self._sources.get(ontology_id)) and source.running:
+                source.running.planned = files
+                source.running.points = deque([(self._monotonic(), source.running.tally.done)])
+
+    def moved(self, ontology_id: str, tally: Tally) -> None:
+        """Note how far the running pass has come."""
+        with self._lock:
+            self.tick()
+            if (source := self._sources.get(ontology_id)) and source.running:
+                running = source.running
+                running.tally = tally
+                now = self._monotonic()
+                if not running.points or now - running.points[-1][0] >= SAMPLE_EVERY:
+                    running.points.append((now, tally.done))
+                while len(running.points) > 1 and now - running.points[0][0] > WINDOW:
+                    running.points.popleft()
+
+    def pass_done(self, ontology_id: str, summary: Summary) -> None:
+        """Note that a pass came through, also one with nothing to do; one that was stopped is no success."""
+        with self._lock:
+            self.tick()
+            source = self._sources.get(ontology_id)
+            if source is None:
+                return
+            if source.running:
+                source.running.tally = summary.tally
+            else:
+                source.files = _sum(source.files, summary.tally)
+            self._settle(source, summary.seconds)
+            source.branch, source.ledger = shown(summary.branch), summary.ledger
+            if not summary.is_whole:
+                source.passes[Outcome.STOPPED] += 1
+                return
+            source.passes[Outcome.UNCHANGED if summary.run_id is None else Outcome.CHANGED] += 1
+            source.commit, source.last_success, source.failures = summary.commit, self._now(), 0
+
+    def pass_failed(self, ontology_id: str, reason: str, code: ExitCode) -> None:
+        """Note that a pass failed."""
+        with self._lock:
+            self.tick()
+            if source := self._sources.get(ontology_id):
+                self._settle(source, self._monotonic() - source.running.began if source.running else None)
+                source.passes[outcome_of(code)] += 1
+                source.last_failure = Failure(self._now(), shown(reason), code)
+                source.failures += 1
+
+    def next_due(self, ontology_id: str, when: datetime | None) -> None:
+        """Note when the source's next pass is due; None when nothing is planned."""
+        with self._lock:
+            self.tick()
+            if source := self._sources.get(ontology_id):
+                source.next_due = when
+
+    def snapshot(self) -> Snapshot:
+        """Say how everything stands."""
+        with self._lock:
+            quiet = self._monotonic() - self._fed_at
+            sources = tuple(self._standing(name, source) for name, source in self._sources.items())
+            return Snapshot(self._now(), self._started_at, quiet, sources)
+
+    def _settle(self, source: _Source, seconds: float | None) -> None:
+        """Close the running pass, if there is one, and count what it did."""
+        if source.running:
+            source.files = _sum(source.files, source.running.tally)
+            source.running = None
+        if seconds is not None:
+            source.durations[bisect_left(DURATION_BUCKETS, seconds)] += 1
+            source.seconds += seconds
+
+    def _standing(self, ontology_id: str, source: _Source) -> SourceStanding:
+        running = source.running
+        files = _sum(source.files, running.tally) if running else source.files
+        return SourceStanding(
+            ontology_id=ontology_id,
+            location=source.location,
+            branch=source.branch,
+            commit=source.commit,
+            interval=source.interval,
+            activity=Activity.RUNNING if running else Activity.IDLE,
+            progress=self._progress(running) if running else None,
+            last_success=source.last_success,
+            last_failure=source.last_failure,
+            consecutive_failures=source.failures,
+            ledger=source.ledger,
+            next_due=source.next_due,
+            counts=Counts(dict(source.passes), files, tuple(source.durations), source.seconds),
+        )
+
+    def _progress(self, running: _Pass) -> Progress:
+        done, rate, left = running.tally.done, None, None
+        if running.points:
+            at, before = running.points[0]
+            passed = self._monotonic() - at
+            rate = (done - before) / passed if passed >= SHORTEST and done > before else None
+        if rate and running.planned is not None:
+            left = max(running.planned - done, 0) / rate
+        return Progress(running.since, running.why, running.planned, done, running.tally.failed, rate, left)
+
+
+def _sum(one: Tally, other: Tally) -> Tally:
+    return Tally(
+        one.saved + other.saved, one.skipped + other.skipped, one.failed + other.failed, one.deleted + other.deleted
+    )

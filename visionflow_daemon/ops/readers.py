@@ -1,0 +1,117 @@
+"""Reads what the board doesn't know: from the database, now and then, and from the state directory."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import peewee
+
+from visionflow_daemon.errors import VisionflowError
+from visionflow_daemon.ops.standing import shown
+from visionflow_daemon.storage import checkpoint, files, ledger
+from visionflow_daemon.storage.checkpoint import LastRun
+from visionflow_daemon.storage.database import Database, database_path, open_database
+from visionflow_daemon.storage.files import Totals
+from visionflow_daemon.storage.ledger import LedgerEntry
+from visionflow_daemon.sync import checked
+from visionflow_daemon.sync.breaker import Breaker
+from visionflow_daemon.sync.breakers import Breakers
+
+RUNS = 40
+FAILURES = 50
+FRESH_SECONDS = 2.0
+"""Seconds for which an answer of the database is given again."""
+
+SHARE = 0.05
+"""The share of the time in which the database may be asked: what takes long to count is counted less often."""
+
+READ_TIMEOUT = 1.0
+"""Seconds that a query waits where the database is locked as a whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the database holds of one ontology; `problem` says why it can't be told, and then the rest is empty."""
+
+    totals: Totals | None = None
+    commit: str | None = None
+    branch: str | None = None
+    runs: tuple[LastRun, ...] = ()
+    failures: tuple[LedgerEntry, ...] = ()
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """How to read what the database and the state directory know of an ontology; each may be called from any thread."""
+
+    held: Callable[[str], Held]
+    breakers: Callable[[str], list[Breaker]]
+    last_checked: Callable[[str], str | None]
+
+
+def readers_of(url: str, base: Path, state: Path) -> Readers:
+    """Read from a database and a state directory; the database is opened for each reading, and never written."""
+    path = database_path(url, base)
+
+    def breakers(ontology_id: str) -> list[Breaker]:
+        return list(Breakers(state, path, ontology_id).all().values())
+
+    def last_checked(ontology_id: str) -> str | None:
+        note = checked.last(state, path, ontology_id)
+        return note.at if note else None
+
+    return Readers(Remembered(lambda ontology_id: _read(url, base, ontology_id)), breakers, last_checked)
+
+
+class Remembered:
+    """Asks for what an ontology holds, one caller at a time, and gives the answer again while it is fresh.
+
+    However many ask, the database is read for no more than a small share of the time.
+    """
+
+    def __init__(self, read: Callable[[str], Held], monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._read = read
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._answers: dict[str, tuple[float, Held]] = {}
+
+    def __call__(self, ontology_id: str) -> Held:
+        """Give what an ontology holds, as it was a moment ago."""
+        with self._lock:
+            began = self._monotonic()
+            until, held = self._answers.get(ontology_id, (began, None))
+            if held is None or began >= until:
+                held = self._read(ontology_id)
+                now = self._monotonic()
+                self._answers[ontology_id] = (now + max(FRESH_SECONDS, (now - began) / SHARE), held)
+            return held
+
+
+def _read(url: str, base: Path, ontology_id: str) -> Held:
+    try:
+        database = open_database(url, base, read_only=True, busy_timeout=READ_TIMEOUT)
+    except VisionflowError as error:
+        return Held(problem=shown(str(error)))
+    try:
+        return _held(database, ontology_id)
+    except (VisionflowError, peewee.DatabaseError) as error:
+        return Held(problem=shown(str(error)))
+    finally:
+        database.close()
+
+
+def _held(database: Database, ontology_id: str) -> Held:
+    with database.snapshot():
+        point = checkpoint.load(database, ontology_id)
+        return Held(
+            files.totals(database, ontology_id),
+            point.commit if point else None,
+            point.branch if point else None,
+            tuple(checkpoint.recent_runs(database, ontology_id, RUNS)),
+            tuple(ledger.first(database, ontology_id, FAILURES)),
+        )

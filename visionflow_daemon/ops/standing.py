@@ -1,0 +1,123 @@
+"""The values that a board gives: how each source stands at one moment."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from visionflow_daemon.errors import ExitCode
+from visionflow_daemon.git.credentials import redact
+from visionflow_daemon.model import harmless
+from visionflow_daemon.storage.checkpoint import Tally
+
+LONGEST_TEXT = 2_000
+"""Characters of a reason or a location that are kept: who sends more is not to fill memory and pages."""
+
+USERINFO = re.compile(r"(?<=://)[^\s/@]*@")
+QUERY = re.compile(r"(://[^\s?]*)\?\S*")
+DURATION_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0)
+"""Upper bounds in seconds by which passes are counted; a pass with nothing to do takes a tenth."""
+
+
+class Activity(StrEnum):
+    """What the daemon does about a source."""
+
+    IDLE = "idle"
+    RUNNING = "running"
+
+
+class Outcome(StrEnum):
+    """How a pass ended; the failures are the names of their exit codes."""
+
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+    STOPPED = "stopped"
+    INTERNAL = "internal"
+    USAGE = "usage"
+    REMOTE = "remote"
+    HELD = "held"
+    DATABASE = "database"
+
+
+def outcome_of(code: ExitCode) -> Outcome:
+    """Name the outcome of a pass that failed with a code."""
+    try:
+        return Outcome(code.name.lower())
+    except ValueError:  # a code that is no failure of a pass
+        return Outcome.INTERNAL
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a running pass has come. `planned` is None until the plan is made, the last two while nothing moved."""
+
+    since: datetime
+    why: str
+    planned: int | None
+    done: int
+    failed: int
+    rate: float | None
+    seconds_left: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What the last failed pass failed of."""
+
+    at: datetime
+    reason: str
+    code: ExitCode
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What was counted since the daemon started; `durations` has a count for each bucket, and one for longer passes."""
+
+    passes: dict[Outcome, int]
+    files: Tally
+    durations: tuple[int, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStanding:
+    """How one source stands; `interval` is in seconds, `ledger` None until a pass of this process came through."""
+
+    ontology_id: str
+    location: str
+    branch: str | None
+    commit: str | None
+    interval: float
+    activity: Activity
+    progress: Progress | None
+    last_success: datetime | None
+    last_failure: Failure | None
+    consecutive_failures: int
+    ledger: int | None
+    next_due: datetime | None
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """How all sources stand, in the order they were told in; `quiet_seconds` since the loop last said something."""
+
+    at: datetime
+    started_at: datetime
+    quiet_seconds: float
+    sources: tuple[SourceStanding, ...]
+
+
+def shown(text: str) -> str:
+    """Make a text fit to show: without credentials in its URLs, without what controls a terminal, and not too long."""
+    text = QUERY.sub(r"\1", USERINFO.sub("", text))
+    if len(text) > LONGEST_TEXT:
+        text = text[:LONGEST_TEXT] + "…"
+    return harmless(text)
+
+
+def shown_location(location: str) -> str:
+    """Make a source's place fit to show."""
+    return shown(redact(location))
