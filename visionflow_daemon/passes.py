@@ -64,12 +64,12 @@ def attempt(source: Source, job: Job, services: Services) -> Attempt:
     """Run a pass of a source, and log how it went."""
     try:
         summary = sync(source, job, services)
+        if summary.run_id is not None:
+            for iri, paths in files.declared_twice(services.database, summary.ontology_id):
+                log.warning("class described by several files", class_iri=iri, paths=paths, used=paths[0])
     except Exception as error:  # noqa: BLE001 - `failed` logs it, with its traceback where it is a fault of ours
         return failed(error)
     _note_checked(source.state, services.database, summary)
-    if summary.run_id is not None:
-        for iri, paths in files.declared_twice(services.database, summary.ontology_id):
-            log.warning("class described by several files", class_iri=iri, paths=paths, used=paths[0])
     if not summary.is_whole:
         return Attempt(ExitCode.INTERNAL, summary)
     return Attempt(ExitCode.LEDGER if summary.ledger else ExitCode.OK, summary)

@@ -7,6 +7,7 @@ import queue
 import shutil
 import sqlite3
 import statistics
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -153,6 +154,23 @@ def test_without_events_the_branch_is_looked_at(tree: Path, monkeypatch: pytest.
         assert commit_in(tree, "second") == told.next()
         assert commit_in(tree, "third") == told.next()
     assert warned == ["changes are not reported"]
+
+
+@pytest.mark.parametrize("limit", ["max_inotify_watches", "max_inotify_instances"])
+def test_where_the_system_reports_nothing_the_daemon_polls(repo: Repo, daemon: Daemon, limit: str) -> None:
+    unshare = ("unshare", "-U", "-r", "sh", "-c", f'echo 0 >/proc/sys/user/{limit} && exec "$@"', "sh")
+    if subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("limits of inotify can't be set here")
+    repo.commit({"a.md": class_page("urn:t:a", "A")})
+    daemon.under = unshare
+    daemon.environment["VISIONFLOW_DAEMON__POLL"] = "0.1"
+    with daemon.running("--source", repo.path, "--database", "kg.db") as running:
+        assert "fs.inotify" in running.until("changes are not reported")["reason"]
+        running.until("pass finished")
+        commit = repo.commit({"a.md": class_page("urn:t:a", "B")})
+        assert running.until("pass finished")["commit"] == commit
+        assert running.count("changes are not reported") == 1
+        assert running.end() == 0
 
 
 def test_lost_events_are_made_up_for(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -160,8 +160,10 @@ class Loop:
 
     def _note(self, ontology_id: str, done: passes.Attempt) -> None:
         """Remember and tell how a pass ended, and when the next one is due."""
-        self._held_at[ontology_id] = done.error.mark if isinstance(done.error, HeldError) else None
+        if isinstance(done.error, HeldError):
+            self._held_at[ontology_id] = done.error.mark
         if done.summary is not None:
+            self._held_at.pop(ontology_id, None)
             self._observer.pass_done(ontology_id, done.summary)
             self._notify.status(f"waiting; {ontology_id} is at {done.summary.commit[:12]}")
         else:

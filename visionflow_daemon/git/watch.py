@@ -106,14 +106,16 @@ class Watch(FileSystemEventHandler):
             watched = [(place, *_node(place)) for place in _places(path)]
         except (VisionflowError, OSError):
             return  # no repository there, yet: it is looked for again
-        observer = Observer()
+        observer: BaseObserver | None = None
         try:
+            observer = Observer()
             for place, *_ in watched:
                 observer.schedule(self, str(place), recursive=place.name == "heads", event_filter=EVENTS)
             observer.start()
         except OSError as error:
             self._is_polling = error.errno in EXHAUSTED
-            _end(observer)
+            if observer is not None:
+                _end(observer)
             if self._is_polling:
                 log.warning(
                     "changes are not reported",
