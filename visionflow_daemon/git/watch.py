@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pygit2
 import structlog
 from watchdog.events import (
     DirCreatedEvent,
@@ -34,6 +35,11 @@ DEBOUNCE = 0.1
 BESIDE_EVENTS = 5
 """How many times slower than `poll` to look where events come: they may be lost (a full queue, too few watches)."""
 
+MOST_ARMINGS = 5
+"""How often to watch anew while folders come and go; beyond, the slow look finds what is missed."""
+
+Places = dict[Path, tuple[int, int]]
+
 EXHAUSTED = (errno.ENOSPC, errno.EMFILE)
 """What inotify says when there are no more watches, or instances, to be had."""
 
@@ -59,7 +65,7 @@ class Watch(FileSystemEventHandler):
         self._hint = threading.Event()
         self._closed = threading.Event()
         self._observer: BaseObserver | None = None
-        self._watched: list[tuple[Path, int, int]] = []
+        self._watched: Places = {}
         self._is_polling = False
         self._arm()
         self._commit = self._look()
@@ -85,7 +91,6 @@ class Watch(FileSystemEventHandler):
             if self._closed.is_set():
                 return
             if not self._is_polling and not self._is_armed():
-                self._disarm()
                 self._arm()
             commit = self._look()
             if commit != self._commit:
@@ -100,40 +105,52 @@ class Watch(FileSystemEventHandler):
             return None
 
     def _arm(self) -> None:
-        """Ask for events of all places in which a branch may be written."""
-        try:
-            path = (self._base / Path(self._location).expanduser()).resolve()
-            watched = [(place, *_node(place)) for place in _places(path)]
-        except (VisionflowError, OSError):
-            return  # no repository there, yet: it is looked for again
+        """Ask for events of all places in which the branch may be written, until none has come meanwhile."""
+        for _ in range(MOST_ARMINGS):
+            self._disarm()
+            places = self._places()
+            if not places:
+                return  # no repository there, yet: it is looked for again
+            try:
+                self._schedule(places)
+            except OSError as error:
+                self._is_polling = error.errno in EXHAUSTED
+                if self._is_polling:
+                    log.warning(
+                        "changes are not reported",
+                        path=str(self._base / self._location),
+                        reason=f"{error.strerror or error}: raise fs.inotify.max_user_watches or max_user_instances",
+                        seconds=self._poll,
+                    )
+                return
+            if self._is_armed():
+                return
+
+    def _schedule(self, places: Places) -> None:
+        """Watch each place by itself: below one that is watched with all beneath it, events get lost in silence."""
         observer: BaseObserver | None = None
         try:
             observer = Observer()
-            for place, *_ in watched:
-                observer.schedule(self, str(place), recursive=place.name == "heads", event_filter=EVENTS)
+            for place in places:
+                observer.schedule(self, str(place), event_filter=EVENTS)
             observer.start()
-        except OSError as error:
-            self._is_polling = error.errno in EXHAUSTED
+        except OSError:
             if observer is not None:
                 _end(observer)
-            if self._is_polling:
-                log.warning(
-                    "changes are not reported",
-                    path=str(path),
-                    reason=f"{error.strerror or error}: raise fs.inotify.max_user_watches or max_user_instances",
-                    seconds=self._poll,
-                )
-            return
-        self._observer, self._watched = observer, watched
+            raise
+        self._observer, self._watched = observer, places
 
     def _is_armed(self) -> bool:
-        """Tell whether the places that are watched are still there: a repository made anew is another one."""
+        """Tell whether all that is to be watched is: folders come and go, and one made anew is another one."""
+        return self._observer is not None and self._places() == self._watched
+
+    def _places(self) -> Places:
+        """Give the folders in which the branch may be written, each with what tells it from another; none for none."""
         try:
-            return self._observer is not None and all(
-                (place, *_node(place)) in self._watched for place, *_ in self._watched
-            )
-        except OSError:
-            return False
+            path = (self._base / Path(self._location).expanduser()).resolve()
+            return {place: _node(place) for place in _folders(path, self._branch)}
+        except (VisionflowError, OSError, pygit2.GitError, KeyError):
+            return {}
 
     def _disarm(self) -> None:
         observer, self._observer = self._observer, None
@@ -141,17 +158,27 @@ class Watch(FileSystemEventHandler):
             _end(observer)
 
 
-def _places(path: Path) -> list[Path]:
-    """Give the folders that hold a repository's HEAD, its packed branches, and its branches."""
+def _folders(path: Path, branch: str | None) -> Iterator[Path]:
+    """Give the folders that hold a repository's HEAD, its packed branches, and the branch by itself."""
     repository = open_repository(path)
     try:
         own = Path(repository.path)
+        name = f"refs/heads/{branch}" if branch else repository.lookup_reference("HEAD").target
     finally:
         repository.free()
     shared = own
     if (own / "commondir").is_file():  # a linked worktree: its HEAD is its own, the branches are everybody's
-        shared = (own / (own / "commondir").read_text("utf-8").strip()).resolve()
-    return list(dict.fromkeys((own.resolve(), shared.resolve(), shared.resolve() / "refs" / "heads")))
+        shared = own / (own / "commondir").read_text("utf-8").strip()
+    yield own.resolve()
+    yield shared.resolve()
+    folder = shared.resolve() / "refs" / "heads"
+    yield folder
+    if isinstance(name, str):  # else HEAD names a commit
+        for part in name.split("/")[2:-1]:
+            folder /= part
+            if not folder.is_dir():
+                return
+            yield folder
 
 
 def _node(place: Path) -> tuple[int, int]:
