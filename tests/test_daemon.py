@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import socket
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -85,6 +86,19 @@ def test_sigterm_ends_it_in_the_middle_of_a_fetch_from_a_hung_server(daemon: Dae
         asked = time.monotonic()
         assert running.end() == 0
         assert time.monotonic() - asked < 10
+
+
+def test_sigterm_ends_it_while_another_program_holds_the_database(repo: Repo, daemon: Daemon) -> None:
+    repo.commit(page(1))
+    with daemon.running("--source", repo.path, "--database", "kg.db", "--log-level", "debug") as running:
+        running.until("pass finished")
+        with closing(sqlite3.connect(daemon.folder / "kg.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            repo.commit(page(2))
+            running.until("pass asked for")
+            assert running.end() == 0
+    assert_sound(daemon.folder / "kg.db")
+    assert daemon.once(repo.path).event("pass finished")["saved"] == 1
 
 
 def test_sighup_takes_a_good_configuration_and_refuses_a_bad_one(repo: Repo, daemon: Daemon) -> None:

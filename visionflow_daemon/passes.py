@@ -11,7 +11,7 @@ import structlog
 
 from visionflow_daemon import config as configuration
 from visionflow_daemon.config import Config, SourceConfig
-from visionflow_daemon.errors import ExitCode, HeldError, StillHeldError, VisionflowError
+from visionflow_daemon.errors import ExitCode, HeldError, StillHeldError, StoppedError, VisionflowError
 from visionflow_daemon.git.credentials import Credentials
 from visionflow_daemon.model import timestamp
 from visionflow_daemon.storage import files
@@ -83,6 +83,8 @@ def failed(error: Exception) -> Attempt:
             log.debug("pass still held", reason=reason)
         case HeldError():
             log.warning("pass held", reason=reason, exit_code=int(error.exit_code))
+        case StoppedError():
+            log.info("pass stopped", reason=reason)
         case VisionflowError():
             log.error("pass failed", reason=reason, exit_code=int(error.exit_code))
         case _:
