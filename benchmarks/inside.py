@@ -13,10 +13,10 @@ from pathlib import Path
 import pygit2
 
 from visionflow_daemon import logs
-from visionflow_daemon.cli.jobs import job_of
 from visionflow_daemon.config import DEFAULT_INCLUDE, Config, SourceConfig, SyncConfig
 from visionflow_daemon.git import repository
 from visionflow_daemon.git.repository import Network
+from visionflow_daemon.passes import job_of
 from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.migrate import open_migrated
 from visionflow_daemon.sync.job import Services

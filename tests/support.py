@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -143,6 +147,65 @@ class Ran:
         return json.loads(self.out)
 
 
+class Running:
+    """The daemon while it runs: its log lines, as they come."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        self.events: list[dict[str, Any]] = []
+        self._changed = threading.Condition()
+        self._seen = 0
+        self._is_over = False
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            with self._changed:
+                self.events.append(json.loads(line))
+                self._changed.notify_all()
+        with self._changed:
+            self._is_over = True
+            self._changed.notify_all()
+
+    def until(self, event: str, timeout: float = 20, **fields: object) -> dict[str, Any]:
+        """Wait for the next log line with this event and these fields; lines before it are passed over."""
+        found: list[dict[str, Any]] = []
+
+        def is_there() -> bool:
+            while self._seen < len(self.events) and not found:
+                line = self.events[self._seen]
+                self._seen += 1
+                if line["event"] == event and fields.items() <= line.items():
+                    found.append(line)
+            return bool(found) or self._is_over
+
+        with self._changed:
+            self._changed.wait_for(is_there, timeout)
+        assert found, (event, fields, self._is_over, self.events[-10:])
+        return found[0]
+
+    def count(self, event: str) -> int:
+        """Count the log lines with this event so far."""
+        return sum(line["event"] == event for line in self.events)
+
+    def end(self, number: int = signal.SIGTERM, timeout: float = 10) -> int:
+        """Send a signal, wait for the end, and give the exit code."""
+        self.process.send_signal(number)
+        code = self.process.wait(timeout)
+        self._reader.join(timeout)
+        return code
+
+
+def eventually(condition: Callable[[], bool], timeout: float = 20) -> None:
+    """Wait for what no log line tells."""
+    waiter, deadline = threading.Event(), time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline
+        waiter.wait(0.01)
+
+
 @dataclass(slots=True)
 class Daemon:
     """The program, run as a process in a folder of its own, with a home of its own."""
@@ -187,6 +250,19 @@ class Daemon:
         return subprocess.Popen(
             self.command(*arguments), cwd=self.folder, env=self.env(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
+
+    @contextmanager
+    def running(self, *arguments: str | Path) -> Iterator[Running]:
+        """Run the daemon while the block does; it is ended then, if it has not been."""
+        process = self.start(*arguments)
+        try:
+            yield Running(process)
+        finally:
+            process.kill()
+            process.wait()
+            for stream in (process.stdout, process.stderr):
+                if stream is not None:
+                    stream.close()
 
     def once(self, source: Path | str, *arguments: str | Path, database: str = "kg.db", expect: int = 0) -> Ran:
         """Run one pass, and see that it leaves with the expected code and a sound database."""

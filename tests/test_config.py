@@ -16,9 +16,12 @@ from visionflow_daemon.errors import ConfigError
 from visionflow_daemon.model import DEFAULT_PREFIXES
 
 EXAMPLE = PROJECT / "config.example.toml"
-SECTIONS = ("reading", "reading.limits", "reading.apart", "sync", "network", "breaker", "log")
+SECTIONS = ("reading", "reading.limits", "reading.apart", "sync", "daemon", "network", "breaker", "log")
 NOT_DEFAULTS = {"sources.location", "sources.include", "reading.prefixes"}
-NO_DEFAULT = {"sources.branch", "sources.username", "sources.password_file", "sources.ssh_key_file", "sync.workers"}
+NO_DEFAULT = {
+    *("sources.branch", "sources.username", "sources.password_file", "sources.ssh_key_file", "sources.interval"),
+    "sync.workers",
+}
 COMMENTED_KEY = re.compile(r"^# ([a-z_]+ = .+)$", re.MULTILINE)
 HUSH = "opensesame-4711"
 

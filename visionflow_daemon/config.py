@@ -26,14 +26,17 @@ MIN_WORKERS, MAX_WORKERS = 4, 8
 PASSWORD = f"{PREFIX}GIT_PASSWORD"
 """The variable that holds a secret, and is no key of the configuration."""
 
-SECTIONS = ("reading", "sync", "network", "breaker", "log")
+SECTIONS = ("reading", "sync", "daemon", "network", "breaker", "log")
 LOG_FORMATS = ("auto", "json", "console")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
 @dataclass(frozen=True, slots=True)
 class SourceConfig:
-    """One repository and branch, with the globs that choose its files, feeding one ontology."""
+    """One repository and branch, with the globs that choose its files, feeding one ontology.
+
+    `interval` None means the daemon's.
+    """
 
     location: str
     branch: str | None = None
@@ -43,6 +46,7 @@ class SourceConfig:
     username: str | None = None
     password_file: str | None = None
     ssh_key_file: str | None = None
+    interval: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,18 @@ class SyncConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class DaemonConfig:
+    """When the running daemon looks at its sources, all in seconds.
+
+    `jitter` is by how much a look may be earlier or later; `poll` is for local sources whose changes nobody reports.
+    """
+
+    interval: float = 60.0
+    jitter: float = 5.0
+    poll: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
 class LogConfig:
     """What is logged, and in which form; `auto` is console on a terminal, JSON elsewhere."""
 
@@ -85,6 +101,7 @@ class Config:
     database: str = "sqlite:///visionflow.db"
     reading: ReadingConfig = field(default_factory=ReadingConfig)
     sync: SyncConfig = SyncConfig()
+    daemon: DaemonConfig = DaemonConfig()
     network: Network = field(default_factory=Network)
     breaker: Rules = field(default_factory=Rules)
     log: LogConfig = LogConfig()
@@ -94,6 +111,10 @@ class Config:
         """Give how files are read: the default prefixes, added to and overridden by the configured ones."""
         keys = frozenset(key.lower() for key in self.reading.not_relations)
         return Reading({**DEFAULT_PREFIXES, **self.reading.prefixes}, keys, self.reading.limits)
+
+    def interval(self, source: SourceConfig) -> float:
+        """Give the seconds between two looks at a source."""
+        return self.daemon.interval if source.interval is None else source.interval
 
     def workers(self) -> int:
         """Give the width of the thread pool."""
@@ -129,9 +150,7 @@ def _structured(data: dict[str, Any]) -> tuple[Config, list[str]]:
     import cattrs  # noqa: PLC0415 - a pass without a file starts without it
 
     converter = _converter()
-    wrong = [
-        name for name in ("reading", "sync", "network", "breaker", "log") if not isinstance(data.get(name, {}), dict)
-    ]
+    wrong = [name for name in SECTIONS if not isinstance(data.get(name, {}), dict)]
     problems = [f"{name}: a section is due, not {data.pop(name)!r}" for name in wrong]
     sources = data.get("sources", [])
     if not isinstance(sources, list) or not all(isinstance(source, dict) for source in sources):
@@ -174,6 +193,9 @@ def check(config: Config) -> None:
         *_outside("sync.lock_timeout", config.sync.lock_timeout, 0, 86_400),
         *_outside("sync.busy_timeout", config.sync.busy_timeout, 0, 3_600),
         *_outside("sync.mass_delete_share", config.sync.mass_delete_share, 0, 1),
+        *_outside("daemon.interval", config.daemon.interval, 0.1, 86_400),
+        *_outside("daemon.jitter", config.daemon.jitter, 0, 86_400),
+        *_outside("daemon.poll", config.daemon.poll, 0.1, 3_600),
         *_outside("network.connect_timeout", config.network.connect_timeout, 0.1, 3_600),
         *_outside("network.read_timeout", config.network.read_timeout, 0.1, 3_600),
         *_outside("network.fetch_timeout", config.network.fetch_timeout, 0.1, 86_400),
@@ -246,6 +268,7 @@ def _source_problems(where: str, source: SourceConfig) -> list[str]:
         problems.append(f"{where}.ontology_id: give 1 to 200 printable characters")
     if source.branch is not None and not source.branch:
         problems.append(f"{where}.branch: it is empty; leave it out for the branch that HEAD names")
+    problems += _outside(f"{where}.interval", source.interval, 0.1, 86_400)
     if not source.include:
         problems.append(f"{where}.include: it is empty, so that no file would be read")
     return problems
@@ -271,6 +294,7 @@ def _converter() -> cattrs.Converter:
         converter.register_structure_hook(kind, _exactly)
     converter.register_structure_hook(float, lambda value, _: float(_exactly(value, int | float)))
     converter.register_structure_hook(str | None, lambda value, _: _exactly(value, str))
+    converter.register_structure_hook(float | None, lambda value, _: float(_exactly(value, int | float)))
     converter.register_structure_hook(int | None, lambda value, _: _exactly(value, int))
     strings = tuple[str, ...]
     converter.register_structure_hook_func(lambda kind: kind == strings, _strings)

@@ -17,6 +17,7 @@
     ├── StoppedError         asked to stop while something was waited for
     ├── OpenError            a circuit breaker is open: the next attempt waits
     ├── HeldError            deletions that look like a mistake: all else is saved, the checkpoint stays
+    │   └── StillHeldError   the same deletions once more: nothing was done
     └── FatalError           no pass can start until an operator acts
         ├── ConfigError      the configuration or the command line
         ├── SourceError      there is no such repository, branch or commit to read
@@ -139,9 +140,17 @@ class OpenError(VisionflowError):
 
 
 class HeldError(VisionflowError):
-    """Deletions that look like a mistake wait for an operator, or for another commit; all else is saved."""
+    """Deletions that look like a mistake wait for an operator, or for another commit; all else is saved.
+
+    `mark` names the commit and the settings at which they are held.
+    """
 
     exit_code = ExitCode.HELD
+    mark: str | None = None
+
+
+class StillHeldError(HeldError):
+    """The deletions of the last pass are held as they were: there is nothing else to do."""
 
 
 class FatalError(VisionflowError):

@@ -1,4 +1,4 @@
-"""The command line: `--once` and the verbs."""
+"""The command line: the daemon, `--once`, and the verbs."""
 
 from __future__ import annotations
 
@@ -67,6 +67,9 @@ def program(
 ) -> None:
     r"""Keep an ontology database equal to a git repository of pages, commit by commit.
 
+    Without --once, it stays and follows the repository until it is ended by SIGTERM or Ctrl-C; SIGHUP lets it read its
+    configuration anew.
+
     \b
     Exit codes of --once:
       0  all saved               4  remote unreachable, refused or late
@@ -80,14 +83,21 @@ def program(
         if once:
             raise ConfigError(f"--once runs a pass: leave it out before {context.invoked_subcommand!r}")
         return
-    if not once:
-        raise ConfigError("say what to do: --once runs one pass, --help lists the verbs")
+    given_anyway = {"--full": full, "--replace-source": replace_source, "--allow-mass-delete": allow_mass_delete}
+    if not once and any(given_anyway.values()):
+        names = ", ".join(name for name, value in given_anyway.items() if value)
+        raise ConfigError(f"{names}: that is for one pass; give --once, too")
     lean.import_structlog()
     from visionflow_daemon import logs  # noqa: PLC0415 - verbs need none of this
-    from visionflow_daemon.cli.once import run  # noqa: PLC0415 - verbs need none of this
 
     config = load(options)
     sink = logs.configure(config.log.format, config.log.level)
+    if not once:
+        from visionflow_daemon.daemon.loop import serve  # noqa: PLC0415 - a single pass needs no scheduler
+
+        context.exit(serve(lambda: load(options)))
+    from visionflow_daemon.cli.once import run  # noqa: PLC0415 - verbs need none of this
+
     context.exit(run(config, sink, full=full, replace_source=replace_source, allow_mass_delete=allow_mass_delete))
 
 

@@ -8,8 +8,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import UTC, datetime
-from pathlib import Path
 from threading import Event
 
 import structlog
@@ -17,22 +15,18 @@ import structlog
 from visionflow_daemon import config as configuration
 from visionflow_daemon.cli import tables
 from visionflow_daemon.cli.bar import Bar
-from visionflow_daemon.cli.jobs import job_of
-from visionflow_daemon.config import Config, SourceConfig
-from visionflow_daemon.errors import ConfigError, ExitCode, HeldError, VisionflowError
+from visionflow_daemon.config import Config
+from visionflow_daemon.errors import ConfigError, ExitCode
 from visionflow_daemon.git import repository
-from visionflow_daemon.git.credentials import Credentials
 from visionflow_daemon.logs import LineSink
-from visionflow_daemon.model import timestamp
+from visionflow_daemon.passes import attempt, job_of, source_of
 from visionflow_daemon.storage import files
 from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.migrate import open_migrated
-from visionflow_daemon.sync import checked
 from visionflow_daemon.sync.job import Job, Services
 from visionflow_daemon.sync.progress import Unwatched
-from visionflow_daemon.sync.retry import FailureClass, judge
 from visionflow_daemon.sync.run import Summary
-from visionflow_daemon.sync.source import Source, sync
+from visionflow_daemon.sync.source import Source
 
 log = structlog.get_logger()
 
@@ -55,59 +49,26 @@ def run(config: Config, sink: LineSink, *, full: bool, replace_source: bool, all
                 if allow_mass_delete or replace_source:
                     job = replace(job, mass_delete_share=1.0)
                 with structlog.contextvars.bound_contextvars(ontology_id=source.ontology_id):
-                    codes.append(_one(config, source, job, services, state))
+                    codes.append(_one(source_of(config, source, state), job, services))
                     structlog.contextvars.unbind_contextvars("run_id", "commit")
     finally:
         database.close()
     return max(codes, key=_gravity)
 
 
-def _one(config: Config, source: SourceConfig, job: Job, services: Services, state: Path) -> ExitCode:
-    """Run the pass of one source; whatever it meets becomes a message and a code."""
-    try:
-        summary = sync(_source_of(config, source, state), job, services)
-    except HeldError as error:
-        log.warning("pass held", reason=str(error), exit_code=int(error.exit_code))
-        tables.complain(str(error))
-        return error.exit_code
-    except VisionflowError as error:
-        log.error("pass failed", reason=str(error), exit_code=int(error.exit_code))  # noqa: TRY400 - no traceback: the message says it
-        tables.complain(str(error))
-        return error.exit_code
-    except Exception as error:
-        verdict = judge(error)
-        code = ExitCode.DATABASE if verdict.failure_class is FailureClass.SYSTEMIC else ExitCode.INTERNAL
-        log.exception("pass failed", reason=verdict.reason, exit_code=int(code))
-        tables.complain(verdict.reason)
-        return code
-    _note_checked(state, services.database, summary)
+def _one(source: Source, job: Job, services: Services) -> ExitCode:
+    """Run the pass of one source, and say on standard error what it met."""
+    done = attempt(source, job, services)
+    if done.summary is None:
+        tables.complain(done.reason)
+        return done.code
     with suppress(OSError):  # a terminal that is gone unmakes no pass
-        _report(services.database, summary)
-    if not summary.is_whole:
-        return ExitCode.INTERNAL
-    return ExitCode.LEDGER if summary.ledger else ExitCode.OK
-
-
-def _source_of(config: Config, source: SourceConfig, state: Path) -> Source:
-    def secrets() -> Credentials:
-        return configuration.credentials(source, config.base, os.environ)
-
-    return Source(source.location, source.branch, config.base, state, secrets, config.network)
-
-
-def _note_checked(state: Path, database: Database, summary: Summary) -> None:
-    now = timestamp(datetime.now(UTC))
-    try:
-        checked.note(state, database.path, summary.ontology_id, checked.Checked(now, summary.commit))
-    except OSError as error:
-        log.warning("state directory not writable", directory=str(state), reason=str(error.strerror))
+        _report(services.database, done.summary)
+    return done.code
 
 
 def _report(database: Database, summary: Summary) -> None:
-    """Say what the pass did and what the ontology holds: the short table, on a terminal, and classes told twice."""
-    if summary.run_id is not None:
-        for iri, paths in files.declared_twice(database, summary.ontology_id):
-            log.warning("class described by several files", class_iri=iri, paths=paths, used=paths[0])
+    """Say what the pass did and what the ontology holds: the short table, on a terminal."""
     if not sys.stderr.isatty():
         return
     if summary.run_id is None:

@@ -36,8 +36,8 @@ def verify(context: click.Context, /, *, as_json: bool, is_repair: bool, **given
     lean.import_structlog()
     from visionflow_daemon import logs  # noqa: PLC0415 - as all below: verbs start lean
     from visionflow_daemon.cli.bar import Bar  # noqa: PLC0415
-    from visionflow_daemon.cli.jobs import job_of  # noqa: PLC0415
     from visionflow_daemon.git import clone, repository  # noqa: PLC0415
+    from visionflow_daemon.passes import job_of  # noqa: PLC0415
     from visionflow_daemon.storage import ledger  # noqa: PLC0415
     from visionflow_daemon.storage.migrate import open_migrated  # noqa: PLC0415
     from visionflow_daemon.sync import verify as verifying  # noqa: PLC0415

@@ -83,11 +83,14 @@ class Remote:
         )
 
 
-def keep_tidy(clone: Path) -> int:
-    """Join the packs of a clone where they are many, if nobody else reads it; tell how many there were."""
+def keep_tidy(clone: Path, stop: threading.Event | None = None) -> int:
+    """Join the packs of a clone where they are many, if nobody else reads it; tell how many there were.
+
+    A stop leaves them for another time.
+    """
     if len(packs.packs(clone)) <= packs.MOST:
         return 0
-    with Apart(MEMORY) as child:
+    with Apart(MEMORY, stop) as child:
         try:
             return child.call(TIDY_SECONDS, tidy, clone)
         except (VisionflowError, OSError):

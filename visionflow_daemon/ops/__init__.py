@@ -1,1 +1,1 @@
-"""What a running daemon shows of itself: health, metrics, and a page to look at."""
+"""What others are told of the work: who runs the service, who watches it, and who looks at its page."""

@@ -51,6 +51,15 @@ class Breakers:
             if state is State.HALF_OPEN:
                 log.info("breaker half-open", breaker=breaker.guards, failures=breaker.failures, since=breaker.since)
 
+    def open_until(self, now: datetime) -> datetime | None:
+        """Say when the next pass may try; None where it may at once."""
+        waiting = [
+            breaker.retry_at
+            for breaker in self.all().values()
+            if breaker.retry_at is not None and breaker.state(timestamp(now)) is State.OPEN
+        ]
+        return datetime.fromisoformat(max(waiting)) if waiting else None
+
     def note(self, error: Exception, rules: Rules, now: datetime, draw: Callable[[], float] | None = None) -> None:
         """Count what a pass failed with, where a breaker guards against it; `draw` gives the jitter, from 0 to 1."""
         guarded, reason = guarded_by(error)

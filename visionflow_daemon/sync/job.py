@@ -23,6 +23,7 @@ class Job:
     """One source, where it goes to, and how.
 
     `mass_delete_share` is the share of its classes, from 0 to 1, that deletions may leave declared by nobody; 1: all.
+    `held_at` is the mark of the HeldError that ended the last pass: it is not run once more for the same deletions.
     """
 
     ontology_id: str
@@ -37,6 +38,7 @@ class Job:
     apart: ApartRules = field(default_factory=ApartRules)
     full: bool = False
     replace_source: bool = False
+    held_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from datetime import datetime
 import peewee
 import structlog
 
-from visionflow_daemon.errors import ConfigError, CorruptError, HeldError, StoppedError
+from visionflow_daemon.errors import ConfigError, CorruptError, HeldError, StillHeldError, StoppedError
 from visionflow_daemon.git.repository import Target, has_commit
 from visionflow_daemon.model import timestamp
 from visionflow_daemon.storage import checkpoint, ledger
@@ -51,7 +51,8 @@ def run_pass(job: Job, services: Services, find_target: Callable[[], Target]) ->
 
     Raises LockedError when another pass holds the ontology, what `find_target` raises, ConfigError when the ontology
     belongs to another source, SystemicError when the pass had to stop, and HeldError when its deletions are held: what
-    was saved stays saved. What happens to the database is raised in words (storage/trouble.py).
+    was saved stays saved, and StillHeldError when the job says that they were held before. What happens to the database
+    is raised in words (storage/trouble.py).
     """
     started = time.monotonic()
     path = services.database.path
@@ -65,9 +66,20 @@ def run_pass(job: Job, services: Services, find_target: Callable[[], Target]) ->
         planned = make_plan(job, services, target, held, digest)
         if not planned.size and _says_the_same(held, target, digest):
             return _summary(job, services, target, planned, started)
+        mark = f"{target.source} {target.branch} {target.commit} {digest}"
+        if mark == job.held_at and not planned.to_save:
+            raise _marked(StillHeldError("the deletions are held still: no other commit has come"), mark)
         is_careful = checkpoint.was_cut_off(services.database, job.ontology_id)
         run = _begin(job, services, target, held, planned)
-        return _apply_and_finish(job, services, target, planned, run, started, digest, is_careful=is_careful)
+        try:
+            return _apply_and_finish(job, services, target, planned, run, started, digest, is_careful=is_careful)
+        except HeldError as error:
+            raise _marked(error, mark) from None
+
+
+def _marked(error: HeldError, mark: str) -> HeldError:
+    error.mark = mark
+    return error
 
 
 def _refuse_other_source(job: Job, held: Checkpoint | None, target: Target) -> None:

@@ -71,7 +71,7 @@ def _sync_mending(source: Source, job: Job, services: Services) -> Summary:
         summary = _sync_remote(source, job, services, anew=True)
     from visionflow_daemon.git.remote import keep_tidy  # noqa: PLC0415 - for remote sources alone
 
-    if joined := keep_tidy(place):
+    if joined := keep_tidy(place, services.stop):
         log.info("packs joined", clone=str(place), packs=joined)
     return summary
 

@@ -1,0 +1,1 @@
+"""Tests of the running daemon's parts, in one process."""

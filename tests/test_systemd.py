@@ -1,0 +1,53 @@
+"""The units of systemd/ are what systemd understands, and shut in."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import pytest
+
+from tests.support import PROJECT
+from visionflow_daemon.errors import ExitCode
+
+FOLDER = PROJECT / "systemd"
+SERVICE = FOLDER / "visionflow-daemon.service"
+EXPOSURE = 15
+"""The most that `systemd-analyze security` may count, times ten."""
+
+
+def analyze(*arguments: object) -> subprocess.CompletedProcess[str]:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not installed")
+    command = ["systemd-analyze", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def settings() -> dict[str, list[str]]:
+    """Read a unit: each key with all its values."""
+    found: dict[str, list[str]] = {}
+    for line in SERVICE.read_text("utf-8").splitlines():
+        key, separator, value = line.partition("=")
+        if separator and not line.startswith("#"):
+            found.setdefault(key, []).append(value)
+    return found
+
+
+@pytest.mark.parametrize("unit", sorted(path.name for path in FOLDER.iterdir()))
+def test_systemd_finds_nothing_to_say_about_a_unit(unit: str) -> None:
+    done = analyze("verify", FOLDER / unit)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_the_daemon_is_shut_in() -> None:
+    done = analyze("security", "--offline=true", f"--threshold={EXPOSURE}", SERVICE)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+
+
+def test_the_unit_fits_what_the_daemon_does() -> None:
+    held = settings()
+    assert held["Type"] == ["notify"]
+    assert held["RestartPreventExitStatus"] == [str(int(ExitCode.USAGE))]
+    (command,) = held["ExecStart"]
+    assert command.split()[:2] == ["/usr/bin/env", "visionflow-daemon"]
+    assert "--once" not in command

@@ -1,0 +1,1 @@
+"""The running daemon: a loop that runs passes, and what wakes it."""

@@ -1,0 +1,209 @@
+"""`visionflow-daemon`: runs passes as they are asked for, one at a time, until it is told to stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+
+from visionflow_daemon import config as configuration
+from visionflow_daemon import logs, passes
+from visionflow_daemon.config import Config, SourceConfig
+from visionflow_daemon.daemon.rota import Rota
+from visionflow_daemon.daemon.signals import heard
+from visionflow_daemon.daemon.store import Store
+from visionflow_daemon.daemon.vigil import Stop, Telling
+from visionflow_daemon.daemon.wake import Wake
+from visionflow_daemon.errors import ConfigError, ExitCode, HeldError
+from visionflow_daemon.git import repository
+from visionflow_daemon.ops.notify import Notify
+from visionflow_daemon.ops.observer import Observer, Unobserved
+from visionflow_daemon.storage.database import database_path
+from visionflow_daemon.sync.breakers import Breakers
+from visionflow_daemon.sync.job import Services
+
+log = structlog.get_logger()
+
+NO_SOURCE = "no source: give --source URL-OR-PATH, or a --config file with a [[sources]] section"
+
+
+class Loop:
+    """Runs the passes that `wake` is asked for, in the thread that made it.
+
+    `load` reads the configuration, and raises ConfigError; `stop` and `read_anew` may be called from any thread.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], Config],
+        state: Path,
+        *,
+        wake: Wake,
+        rota: Rota,
+        notify: Notify,
+        observer: Observer,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._load = load
+        self._state = state
+        self._wake = wake
+        self._rota = rota
+        self._notify = notify
+        self._observer = observer
+        self._now = now
+        self._stop = Stop(notify)
+        self._is_changed = threading.Event()
+        self._store = Store()
+        self._config = Config()
+        self._sources: dict[str, SourceConfig] = {}
+        self._held_at: dict[str, str | None] = {}
+        self._waits_until: dict[str, datetime] = {}
+
+    def stop(self) -> None:
+        """End: the files in hand are finished, the rest is left to the next start."""
+        self._stop.set()
+        self._wake.nudge()
+
+    def read_anew(self) -> None:
+        """Let the configuration be read anew, before the next pass."""
+        self._is_changed.set()
+        self._wake.nudge()
+
+    def run(self) -> None:
+        """Work until the end. Raises ConfigError where there is nothing that could be worked on."""
+        self._adopt(self._load(), "start")
+        log.info("daemon started", sources=len(self._sources), process=os.getpid())
+        try:
+            while not self._stop.is_set():
+                if self._is_changed.is_set():
+                    self._reload()
+                if asked := self._wake.take(self._notify.every):
+                    self._serve(*asked)
+        finally:
+            log.info("daemon stopping")
+            self._notify.stopping()
+            self._rota.close()
+            self._store.close()
+        log.info("daemon stopped")
+
+    def _reload(self) -> None:
+        self._is_changed.clear()
+        self._notify.reloading()
+        try:
+            self._adopt(self._load(), "configuration read anew")
+        except ConfigError as error:
+            log.error("configuration refused", reason=str(error), kept="the old one")  # noqa: TRY400 - the message says it
+        else:
+            logs.configure(self._config.log.format, self._config.log.level)
+            log.info("configuration read anew", sources=len(self._sources))
+        self._notify.reloaded()
+
+    def _adopt(self, config: Config, why: str) -> None:
+        """Work by this configuration from now on. Raises ConfigError, and keeps the old one, where it can't be."""
+        if not config.sources:
+            raise ConfigError(NO_SOURCE)
+        self._store.use(config)
+        repository.configure(config.network)
+        before, self._sources = self._sources, {source.ontology_id: source for source in config.sources}
+        for gone in before.keys() - self._sources.keys():
+            self._observer.source_gone(gone)
+        for ontology_id, source in self._sources.items():
+            if source != before.get(ontology_id) or config.interval(source) != self._config.interval(source):
+                shown = configuration.shown(source)
+                self._observer.source_known(ontology_id, shown, source.branch, config.interval(source))
+        self._config = config
+        self._held_at.clear()
+        self._waits_until.clear()
+        self._rota.plan(config)
+        for ontology_id in self._sources:
+            self._wake.ask(ontology_id, why)
+
+    def _serve(self, ontology_id: str, why: str) -> None:
+        """Run a pass, unless the source is no more, or has to wait."""
+        source = self._sources.get(ontology_id)
+        if source is None:
+            return
+        with structlog.contextvars.bound_contextvars(ontology_id=ontology_id):
+            if self._waits(ontology_id):
+                self._notify.ready()  # it is as ready as it gets
+                return
+            log.debug("pass asked for", why=why)
+            self._notify.status(f"syncing {ontology_id}")
+            self._observer.pass_begun(ontology_id, why)
+            done = self._attempt(source)
+            structlog.contextvars.unbind_contextvars("run_id", "commit")
+            self._note(ontology_id, done)
+
+    def _attempt(self, source: SourceConfig) -> passes.Attempt:
+        job = passes.job_of(self._config, source)
+        try:
+            database = self._store.open()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
+            self._breakers(source.ontology_id).note(error, job.breaker, self._now())
+            return passes.failed(error)
+        self._notify.ready()
+        services = Services(
+            database,
+            self._stop,
+            Telling(source.ontology_id, self._observer, self._notify),
+            self._now,
+            self._stop.sleep,
+        )
+        job = replace(job, held_at=self._held_at.get(source.ontology_id))
+        return passes.attempt(passes.source_of(self._config, source, self._state), job, services)
+
+    def _note(self, ontology_id: str, done: passes.Attempt) -> None:
+        """Remember and tell how a pass ended, and when the next one is due."""
+        if isinstance(done.error, HeldError):
+            self._held_at[ontology_id] = done.error.mark
+        if done.summary is not None:
+            self._held_at.pop(ontology_id, None)
+            self._observer.pass_done(ontology_id, done.summary)
+            self._notify.status(f"waiting; {ontology_id} is at {done.summary.commit[:12]}")
+        else:
+            self._observer.pass_failed(ontology_id, done.reason, done.code)
+            self._notify.status(f"waiting; the last pass of {ontology_id} failed: {done.reason}")
+        if done.code is ExitCode.DATABASE:
+            self._store.close()  # what ails it may be the connection's; the next pass opens it anew
+        if not self._waits(ontology_id):
+            self._observer.next_due(ontology_id, self._rota.next_due(ontology_id))
+
+    def _waits(self, ontology_id: str) -> bool:
+        """Tell whether a circuit breaker is open; then a pass is asked for at the end of its cool-down."""
+        until = self._breakers(ontology_id).open_until(self._now())
+        if until is None:
+            self._waits_until.pop(ontology_id, None)
+            return False
+        if self._waits_until.get(ontology_id) != until:
+            self._waits_until[ontology_id] = until
+            self._rota.retry_at(ontology_id, until)
+            self._observer.next_due(ontology_id, until)
+            log.info("pass postponed", until=until.isoformat(), reason="a circuit breaker is open")
+            self._notify.status(f"waiting; a circuit breaker of {ontology_id} is open until {until.isoformat()}")
+        return True
+
+    def _breakers(self, ontology_id: str) -> Breakers:
+        database = database_path(self._config.database, self._config.base)
+        return Breakers(self._state, database, ontology_id)
+
+
+def serve(load: Callable[[], Config], observer: Observer | None = None) -> ExitCode:
+    """Run the daemon in the main thread, until SIGTERM or SIGINT; SIGHUP reads the configuration anew."""
+    wake = Wake()
+    loop = Loop(
+        load,
+        configuration.state_directory(os.environ),
+        wake=wake,
+        rota=Rota(wake),
+        notify=Notify(os.environ),
+        observer=observer or Unobserved(),
+    )
+    with heard({signal.SIGTERM: loop.stop, signal.SIGINT: loop.stop, signal.SIGHUP: loop.read_anew}):
+        loop.run()
+    return ExitCode.OK
