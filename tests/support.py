@@ -223,7 +223,8 @@ class Daemon:
         """Give the environment of a run."""
         home = self.folder / "home"
         home.mkdir(exist_ok=True)
-        return {"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8", **self.environment}
+        apart = {"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8", "VISIONFLOW_HTTP__PORT": "0"}
+        return apart | self.environment
 
     def run(self, *arguments: str | Path, stdin: bytes | None = None, timeout: float = 120) -> Ran:
         """Run the program to its end."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import re
 import signal
 import socket
@@ -14,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.support import remount, tmpfs
+from tests.git.servers import free_port
 from tests.support import Daemon, Repo, assert_sound, class_page, eventually
 
 
@@ -256,3 +259,46 @@ def test_a_fetch_that_hangs_gives_signs_of_life(daemon: Daemon) -> None:
                 told = ""
             assert running.count("pass failed") == 0
             assert running.end() == 0
+
+
+def asked(port: int, path: str) -> tuple[int, str]:
+    """Ask the daemon over HTTP."""
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+
+
+def test_it_shows_health_metrics_and_a_page_while_it_works(repo: Repo, daemon: Daemon) -> None:
+    repo.commit(page(1) | {"bad.md": "```json-ld\n{\n```\n", "<script>alert(1)<": class_page("urn:t:s", "S")})
+    port = free_port()
+    daemon.environment["VISIONFLOW_HTTP__PORT"] = str(port)
+    with daemon.running("--config", config(daemon, (repo.path, "default"))) as running:
+        assert running.until("serving http")["port"] == port
+        running.until("pass finished")
+        eventually(lambda: asked(port, "/readyz")[0] == 200)
+        assert asked(port, "/livez")[0] == 200
+        (source,) = json.loads(asked(port, "/status")[1])["sources"]
+        assert (source["ontology_id"], source["commit"]) == ("default", repo.tip())
+        status, metrics = asked(port, "/metrics")
+        assert status == 200
+        assert re.search(r'^visionflow_ledger_files\{ontology_id="default"\} 1.0$', metrics, re.MULTILINE)
+        status, shown = asked(port, "/")
+        assert status == 200
+        assert "bad.md" in shown
+        assert "<script>alert" not in shown
+        assert asked(port, "/nowhere")[0] == 404
+        repo.commit(page(2))
+        running.until("pass finished")
+        eventually(lambda: f'"{repo.tip()}"' in asked(port, "/status")[1])
+        assert running.end() == 0
+
+
+def test_a_port_that_is_taken_is_a_mistake_of_the_configuration(repo: Repo, daemon: Daemon) -> None:
+    repo.commit(page(1))
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+        daemon.environment["VISIONFLOW_HTTP__PORT"] = str(port)
+        ran = daemon.run("--config", config(daemon, (repo.path, "default")))
+    assert ran.code == 2
+    assert f"can't serve HTTP on 127.0.0.1:{port}" in ran.err

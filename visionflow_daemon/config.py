@@ -26,7 +26,7 @@ MIN_WORKERS, MAX_WORKERS = 4, 8
 PASSWORD = f"{PREFIX}GIT_PASSWORD"
 """The variable that holds a secret, and is no key of the configuration."""
 
-SECTIONS = ("reading", "sync", "daemon", "network", "breaker", "log")
+SECTIONS = ("reading", "sync", "daemon", "http", "network", "breaker", "log")
 LOG_FORMATS = ("auto", "json", "console")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -86,6 +86,20 @@ class DaemonConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class HttpConfig:
+    """Where the daemon serves health, metrics and its status page; port 0 serves none.
+
+    `names` are host names, beside localhost, by which a server on the loopback address may be asked for. A source is
+    ready while its last success is younger than `ready_intervals` of its intervals.
+    """
+
+    address: str = "127.0.0.1"
+    port: int = 9470
+    names: tuple[str, ...] = ()
+    ready_intervals: float = 3.0
+
+
+@dataclass(frozen=True, slots=True)
 class LogConfig:
     """What is logged, and in which form; `auto` is console on a terminal, JSON elsewhere."""
 
@@ -102,6 +116,7 @@ class Config:
     reading: ReadingConfig = field(default_factory=ReadingConfig)
     sync: SyncConfig = SyncConfig()
     daemon: DaemonConfig = DaemonConfig()
+    http: HttpConfig = HttpConfig()
     network: Network = field(default_factory=Network)
     breaker: Rules = field(default_factory=Rules)
     log: LogConfig = LogConfig()
@@ -196,6 +211,8 @@ def check(config: Config) -> None:
         *_outside("daemon.interval", config.daemon.interval, 0.1, 86_400),
         *_outside("daemon.jitter", config.daemon.jitter, 0, 86_400),
         *_outside("daemon.poll", config.daemon.poll, 0.1, 3_600),
+        *_outside("http.port", config.http.port, 0, 65_535),
+        *_outside("http.ready_intervals", config.http.ready_intervals, 1, 1_000_000),
         *_outside("network.connect_timeout", config.network.connect_timeout, 0.1, 3_600),
         *_outside("network.read_timeout", config.network.read_timeout, 0.1, 3_600),
         *_outside("network.fetch_timeout", config.network.fetch_timeout, 0.1, 86_400),

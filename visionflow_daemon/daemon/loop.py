@@ -16,6 +16,7 @@ from visionflow_daemon import config as configuration
 from visionflow_daemon import logs, passes
 from visionflow_daemon.config import Config, SourceConfig
 from visionflow_daemon.daemon.rota import Rota
+from visionflow_daemon.daemon.show import shown
 from visionflow_daemon.daemon.signals import heard
 from visionflow_daemon.daemon.store import Store
 from visionflow_daemon.daemon.vigil import Stop, Telling
@@ -23,7 +24,7 @@ from visionflow_daemon.daemon.wake import Wake
 from visionflow_daemon.errors import ConfigError, ExitCode, HeldError
 from visionflow_daemon.git import repository
 from visionflow_daemon.ops.notify import Notify
-from visionflow_daemon.ops.observer import Observer, Unobserved
+from visionflow_daemon.ops.observer import Observer
 from visionflow_daemon.storage.database import database_path
 from visionflow_daemon.sync.breakers import Breakers
 from visionflow_daemon.sync.job import Services
@@ -193,17 +194,15 @@ class Loop:
         return Breakers(self._state, database, ontology_id)
 
 
-def serve(load: Callable[[], Config], observer: Observer | None = None) -> ExitCode:
-    """Run the daemon in the main thread, until SIGTERM or SIGINT; SIGHUP reads the configuration anew."""
+def serve(load: Callable[[], Config]) -> ExitCode:
+    """Run the daemon in the main thread, until SIGTERM or SIGINT; SIGHUP reads the configuration anew.
+
+    Raises ConfigError where there is nothing that could be worked on, or no address to serve at.
+    """
+    state = configuration.state_directory(os.environ)
     wake = Wake()
-    loop = Loop(
-        load,
-        configuration.state_directory(os.environ),
-        wake=wake,
-        rota=Rota(wake),
-        notify=Notify(os.environ),
-        observer=observer or Unobserved(),
-    )
-    with heard({signal.SIGTERM: loop.stop, signal.SIGINT: loop.stop, signal.SIGHUP: loop.read_anew}):
-        loop.run()
+    with shown(load(), state) as observer:
+        loop = Loop(load, state, wake=wake, rota=Rota(wake), notify=Notify(os.environ), observer=observer)
+        with heard({signal.SIGTERM: loop.stop, signal.SIGINT: loop.stop, signal.SIGHUP: loop.read_anew}):
+            loop.run()
     return ExitCode.OK

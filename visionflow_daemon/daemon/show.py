@@ -1,0 +1,41 @@
+"""Shows the daemon's work over HTTP, where the configuration says so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import structlog
+
+from visionflow_daemon.config import Config
+from visionflow_daemon.ops import http
+from visionflow_daemon.ops.board import Board
+from visionflow_daemon.ops.observer import Observer, Unobserved
+from visionflow_daemon.ops.readers import readers_of
+
+log = structlog.get_logger()
+
+SLOWEST_STEP = 600.0
+"""Seconds of silence after which the daemon counts as stuck, at least; a fetch may take all of its deadline."""
+
+MARGIN = 60.0
+
+
+@contextmanager
+def shown(config: Config, state: Path) -> Iterator[Observer]:
+    """Give the observer for the daemon's loop; what it is told is served meanwhile. Raises ConfigError."""
+    where = config.http
+    if not where.port:
+        yield Unobserved()
+        return
+    board = Board()
+    rules = http.Rules(
+        ready_intervals=where.ready_intervals,
+        alive_seconds=max(SLOWEST_STEP, config.network.fetch_timeout + MARGIN),
+        names=frozenset({"localhost", *where.names}),
+    )
+    readers = readers_of(config.database, config.base, state)
+    with http.serve(board, readers, (where.address, where.port), rules) as server:
+        log.info("serving http", address=where.address, port=server.server_address[1])
+        yield board
