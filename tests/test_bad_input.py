@@ -31,6 +31,14 @@ def test_a_glob_that_cannot_be_understood(repo: Repo, daemon: Daemon) -> None:
         fails(daemon, "--source", repo.path, option, "!", code=2, says="a glob that can't be understood")
 
 
+def test_a_repository_whose_path_is_not_utf8(daemon: Daemon) -> None:
+    repo = Repo(Path(os.fsdecode(os.fsencode(daemon.folder) + b"/sourc\xe9.git")))
+    repo.commit({"A.md": class_page(A, "A")})
+    daemon.once(repo.path)
+    assert daemon.once(repo.path).events[-1]["event"] == "nothing to do"
+    assert daemon.query("SELECT source FROM checkpoints") == [(f"{daemon.folder}/sourc\\xe9.git",)]
+
+
 def test_nothing_at_the_path(daemon: Daemon) -> None:
     fails(daemon, "--source", "missing.git", code=2, says="there is nothing at")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,8 +12,7 @@ import pygit2
 from pygit2.enums import FileMode, ObjectType
 
 from visionflow_daemon.errors import ObjectError, PageError, SourceError
-from visionflow_daemon.git.credentials import is_remote, redact
-from visionflow_daemon.model import EntryKind
+from visionflow_daemon.model import EntryKind, display_path
 
 MAPPED_LIMIT = 32 << 20
 """Bytes of packs mapped at once; libgit2's default is 8 GiB."""
@@ -68,13 +68,6 @@ def configure(network: Network) -> None:
     pygit2.settings.owner_validation = False
 
 
-def identity(location: str, base: Path) -> str:
-    """Name a source in a form that is the same however it is written, and holds no secret."""
-    if is_remote(location):
-        return redact(location)
-    return str((base / Path(location).expanduser()).resolve())
-
-
 def open_repository(path: Path) -> pygit2.Repository:
     """Open a repository: one handle serves one thread. Raises SourceError where none can be read."""
     if not path.exists():
@@ -109,7 +102,7 @@ def _local_target(repository: pygit2.Repository, path: Path, branch: str | None)
             raise SourceError(_nothing_yet(repository, str(path)))
         head = repository.head
         name = DETACHED if repository.head_is_detached else head.shorthand
-        return Target(path, str(path), name, str(head.peel(pygit2.Commit).id))
+        return Target(path, _name(path), name, str(head.peel(pygit2.Commit).id))
     try:
         reference = repository.references[f"refs/heads/{branch}"]
     except (KeyError, ValueError, pygit2.GitError):
@@ -117,7 +110,12 @@ def _local_target(repository: pygit2.Repository, path: Path, branch: str | None)
         if not known:
             raise SourceError(f"the repository at {path} has no commit yet") from None
         raise SourceError(f"the repository at {path} has no branch {branch!r}; it has: {known}") from None
-    return Target(path, str(path), branch, str(reference.peel(pygit2.Commit).id))
+    return Target(path, _name(path), branch, str(reference.peel(pygit2.Commit).id))
+
+
+def _name(path: Path) -> str:
+    """Name a repository in a form that can be stored and shown, also where its path is no UTF-8."""
+    return display_path(os.fsencode(path))
 
 
 def _nothing_yet(repository: pygit2.Repository, where: str) -> str:
