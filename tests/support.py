@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -223,8 +223,7 @@ class Daemon:
         """Give the environment of a run."""
         home = self.folder / "home"
         home.mkdir(exist_ok=True)
-        apart = {"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8", "VISIONFLOW_HTTP__PORT": "0"}
-        return apart | self.environment
+        return {"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8", **self.environment}
 
     def run(self, *arguments: str | Path, stdin: bytes | None = None, timeout: float = 120) -> Ran:
         """Run the program to its end."""
@@ -254,8 +253,9 @@ class Daemon:
 
     @contextmanager
     def running(self, *arguments: str | Path) -> Iterator[Running]:
-        """Run the daemon while the block does; it is ended then, if it has not been."""
-        process = self.start(*arguments)
+        """Run the daemon while the block does; it is ended then. It serves nothing unless told to."""
+        unserved = replace(self, environment={"VISIONFLOW_HTTP__PORT": "0", **self.environment})
+        process = unserved.start(*arguments)
         try:
             yield Running(process)
         finally:
