@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from visionflow_daemon.config import DEFAULT_EXCLUDE, DEFAULT_INCLUDE, Config
+from visionflow_daemon.config.values import DEFAULT_EXCLUDE, DEFAULT_INCLUDE, Config
 from visionflow_daemon.formats.choose import reading_digest
 from visionflow_daemon.git import changes, repository
 from visionflow_daemon.git.repository import Network

@@ -13,7 +13,7 @@ from pathlib import Path
 import pygit2
 
 from visionflow_daemon import logs
-from visionflow_daemon.config import DEFAULT_INCLUDE, Config, SourceConfig, SyncConfig
+from visionflow_daemon.config.values import DEFAULT_INCLUDE, Config, SourceConfig, SyncConfig
 from visionflow_daemon.git import repository
 from visionflow_daemon.git.repository import Network
 from visionflow_daemon.passes import job_of

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from tests.support import PROJECT, Daemon
-from visionflow_daemon.config import Config, ReadingConfig, SourceConfig, SyncConfig, load
+from visionflow_daemon.config.load import load
+from visionflow_daemon.config.values import Config, ReadingConfig, SourceConfig, SyncConfig
 from visionflow_daemon.errors import ConfigError
 from visionflow_daemon.model import DEFAULT_PREFIXES
 

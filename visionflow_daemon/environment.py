@@ -1,9 +1,10 @@
-"""Lays environment variables over the data of a configuration file."""
+"""What the environment says: variables laid over a configuration file's data, and where state is kept."""
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from visionflow_daemon.errors import ConfigError
@@ -59,3 +60,11 @@ def _descend(place: Any, section: str, name: str, *, is_list: bool) -> Any:  # n
         if isinstance(child, dict | list):
             return child
     raise ConfigError(f"{name}: there is no section {section!r} to override")
+
+
+def state_directory(environment: Mapping[str, str]) -> Path:
+    """Give where clones and times are kept: $STATE_DIRECTORY, as systemd sets it, else XDG's place for state."""
+    if given := environment.get("STATE_DIRECTORY"):
+        return Path(given.partition(":")[0])
+    home = environment.get("XDG_STATE_HOME") or str(Path(environment.get("HOME") or "~").expanduser() / ".local/state")
+    return Path(home) / "visionflow-daemon"

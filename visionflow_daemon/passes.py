@@ -9,8 +9,8 @@ from pathlib import Path
 
 import structlog
 
-from visionflow_daemon import config as configuration
-from visionflow_daemon.config import Config, SourceConfig
+from visionflow_daemon.config.secrets import credentials
+from visionflow_daemon.config.values import Config, SourceConfig
 from visionflow_daemon.errors import ExitCode, HeldError, StillHeldError, StoppedError, VisionflowError
 from visionflow_daemon.git.credentials import Credentials
 from visionflow_daemon.model import timestamp
@@ -55,7 +55,7 @@ def source_of(config: Config, source: SourceConfig, state: Path) -> Source:
     """Give the place where a source's commits come from; clones are under `state`."""
 
     def secrets() -> Credentials:
-        return configuration.credentials(source, config.base, os.environ)
+        return credentials(source, config.base, os.environ)
 
     return Source(source.location, source.branch, config.base, state, secrets, config.network)
 

@@ -15,7 +15,7 @@ import structlog
 
 from tests.support import Repo, class_page, eventually
 from visionflow_daemon import logs
-from visionflow_daemon.config import Config, SourceConfig
+from visionflow_daemon.config.values import Config, SourceConfig
 from visionflow_daemon.daemon.loop import Loop
 from visionflow_daemon.daemon.rota import Rota
 from visionflow_daemon.daemon.wake import Wake

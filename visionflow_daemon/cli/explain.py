@@ -14,10 +14,10 @@ from typing import Any
 import click
 import pygit2
 
-from visionflow_daemon import config as configuration
 from visionflow_daemon.cli import tables
 from visionflow_daemon.cli.advice import NOT_KNOWN, advice
-from visionflow_daemon.config import Config
+from visionflow_daemon.config.values import Config
+from visionflow_daemon.environment import state_directory
 from visionflow_daemon.errors import ConfigError, PageError, VisionflowError
 from visionflow_daemon.formats.text import decode
 from visionflow_daemon.git import changes, clone, repository
@@ -144,7 +144,7 @@ def _places(database: Database, ontology_id: str, config: Config) -> list[str]:
 @contextmanager
 def _opened(config: Config, location: str) -> Iterator[pygit2.Repository]:
     """Open a source where it can be read without asking its remote. Raises SourceError."""
-    place = clone.place_of(location, config.base, configuration.state_directory(os.environ))
+    place = clone.place_of(location, config.base, state_directory(os.environ))
     opened = repository.open_repository(place)
     try:
         yield opened

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from visionflow_daemon import config as configuration
 from visionflow_daemon import lean
 from visionflow_daemon.cli import tables
 from visionflow_daemon.cli.settings import as_json, common, known_ontology, load, merged, ontology_of, open_existing
+from visionflow_daemon.environment import state_directory
 from visionflow_daemon.errors import ConfigError
 from visionflow_daemon.model import display_path, harmless, timestamp
 from visionflow_daemon.storage.database import Database
@@ -113,7 +113,7 @@ def retry(context: click.Context, /, *, paths: tuple[str, ...], as_json: bool, *
     ontology_id = known_ontology(ontology_of(config, options), files.ontologies(database))
     structlog.contextvars.bind_contextvars(ontology_id=ontology_id)
     due = _make_due(database, ontology_id, paths)
-    closed = Breakers(configuration.state_directory(os.environ), database.path, ontology_id).close()
+    closed = Breakers(state_directory(os.environ), database.path, ontology_id).close()
     database.close()
     if as_json:
         breakers = [dataclasses.asdict(each) for each in closed]

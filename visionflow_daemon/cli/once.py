@@ -12,10 +12,10 @@ from threading import Event
 
 import structlog
 
-from visionflow_daemon import config as configuration
 from visionflow_daemon.cli import tables
 from visionflow_daemon.cli.bar import Bar
-from visionflow_daemon.config import Config
+from visionflow_daemon.config.values import Config
+from visionflow_daemon.environment import state_directory
 from visionflow_daemon.errors import ConfigError, ExitCode
 from visionflow_daemon.git import repository
 from visionflow_daemon.logs import LineSink
@@ -37,7 +37,7 @@ def run(config: Config, sink: LineSink, *, full: bool, replace_source: bool, all
         raise ConfigError("no source: give --source URL-OR-PATH, or a --config file with a [[sources]] section")
     repository.configure(config.network)
     database, applied = open_migrated(config.database, config.base, busy_timeout=config.sync.busy_timeout)
-    state = configuration.state_directory(os.environ)
+    state = state_directory(os.environ)
     codes = []
     try:
         for migration in applied:

@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 
 import click
 
-from visionflow_daemon import config as configuration
-from visionflow_daemon.config import Config, SourceConfig
+from visionflow_daemon.config.checks import check
+from visionflow_daemon.config.load import load as read_configuration
+from visionflow_daemon.config.values import LOG_FORMATS, LOG_LEVELS, Config, SourceConfig
 from visionflow_daemon.errors import ConfigError
 from visionflow_daemon.git.credentials import is_remote
 from visionflow_daemon.storage import trouble
@@ -51,8 +52,8 @@ def common(command: Command) -> Command:
             click.option("--config", type=click.Path(path_type=Path), help="The TOML file; see config.example.toml."),
             click.option("--database", metavar="URL", help="A path, or sqlite:///path."),
             click.option("--ontology-id", metavar="ID", help="The ontology within the database [default: default]."),
-            click.option("--log-format", type=click.Choice(configuration.LOG_FORMATS), help="How log lines look."),
-            click.option("--log-level", type=click.Choice(configuration.LOG_LEVELS), help="What is logged."),
+            click.option("--log-format", type=click.Choice(LOG_FORMATS), help="How log lines look."),
+            click.option("--log-level", type=click.Choice(LOG_LEVELS), help="What is logged."),
         )
     ):
         command = option(command)
@@ -83,7 +84,7 @@ def merged(context: click.Context, **given: Any) -> Options:  # noqa: ANN401 - c
 
 def load(options: Options) -> Config:
     """Read the configuration and lay the command line over it. Raises ConfigError with every mistake."""
-    config = configuration.load(options.config, os.environ)
+    config = read_configuration(options.config, os.environ)
     here = Path.cwd()
     changes: dict[str, Any] = {}
     if options.database is not None:
@@ -96,7 +97,7 @@ def load(options: Options) -> Config:
     changes["log"] = _over(config.log, format=options.log_format, level=options.log_level)
     changes["sources"] = _sources(config, options, here)
     config = replace(config, **changes)
-    configuration.check(config)
+    check(config)
     return config
 
 

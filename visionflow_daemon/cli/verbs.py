@@ -10,7 +10,6 @@ from typing import Any
 
 import click
 
-from visionflow_daemon import config as configuration
 from visionflow_daemon import lean
 from visionflow_daemon.cli import tables
 from visionflow_daemon.cli.settings import (
@@ -23,6 +22,7 @@ from visionflow_daemon.cli.settings import (
     ontology_of,
     open_existing,
 )
+from visionflow_daemon.environment import state_directory
 from visionflow_daemon.errors import ConfigError, ExitCode, PageError
 from visionflow_daemon.model import Page, harmless
 
@@ -40,7 +40,7 @@ def status(context: click.Context, /, *, as_json: bool, **given: Any) -> None:  
     options = merged(context, **given)
     config = load(options)
     database = open_existing(config)
-    state = configuration.state_directory(os.environ)
+    state = state_directory(os.environ)
     held = files.ontologies(database)
     wanted = [known_ontology(options.ontology_id, held)] if options.ontology_id else held
     found: list[Standing] = [standing(database, state, ontology_id) for ontology_id in wanted]
@@ -128,7 +128,7 @@ def check_config(context: click.Context, /, *, as_json: bool, **given: Any) -> N
     config = load(options)
     shown = dataclasses.asdict(config) | {"base": str(config.base), "workers": config.workers()}
     for source, given_source in zip(shown["sources"], config.sources, strict=True):
-        source["location"] = configuration.shown(given_source)
+        source["location"] = given_source.shown
     if as_json:
         tables.echo_json(shown)
         return

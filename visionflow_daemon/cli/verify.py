@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from visionflow_daemon import config as configuration
 from visionflow_daemon import lean
 from visionflow_daemon.cli import tables
 from visionflow_daemon.cli.settings import common, load, merged, of_source, open_existing
+from visionflow_daemon.environment import state_directory
 from visionflow_daemon.errors import ConfigError, ExitCode
 from visionflow_daemon.git.credentials import is_remote
 from visionflow_daemon.model import display_path, harmless
@@ -49,7 +49,7 @@ def verify(context: click.Context, /, *, as_json: bool, is_repair: bool, **given
         raise ConfigError("say what to verify: give --source, or the --ontology-id of one that is configured")
     source = config.sources[0]
     repository.configure(config.network)
-    state = configuration.state_directory(os.environ)
+    state = state_directory(os.environ)
     place = clone.place_of(source.location, config.base, state)
     if is_repair:
         database, _ = open_migrated(config.database, config.base, busy_timeout=config.sync.busy_timeout)

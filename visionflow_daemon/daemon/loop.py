@@ -12,15 +12,15 @@ from pathlib import Path
 
 import structlog
 
-from visionflow_daemon import config as configuration
 from visionflow_daemon import logs, passes
-from visionflow_daemon.config import Config, SourceConfig
+from visionflow_daemon.config.values import Config, SourceConfig
 from visionflow_daemon.daemon.rota import Rota
 from visionflow_daemon.daemon.show import shown
 from visionflow_daemon.daemon.signals import heard
 from visionflow_daemon.daemon.store import Store
 from visionflow_daemon.daemon.vigil import Stop, Telling
 from visionflow_daemon.daemon.wake import Wake
+from visionflow_daemon.environment import state_directory
 from visionflow_daemon.errors import ConfigError, ExitCode, HeldError
 from visionflow_daemon.git import repository
 from visionflow_daemon.ops.notify import Notify
@@ -116,8 +116,7 @@ class Loop:
             self._observer.source_gone(gone)
         for ontology_id, source in self._sources.items():
             if source != before.get(ontology_id) or config.interval(source) != self._config.interval(source):
-                shown = configuration.shown(source)
-                self._observer.source_known(ontology_id, shown, source.branch, config.interval(source))
+                self._observer.source_known(ontology_id, source.shown, source.branch, config.interval(source))
         self._config = config
         self._held_at.clear()
         self._waits_until.clear()
@@ -199,7 +198,7 @@ def serve(load: Callable[[], Config]) -> ExitCode:
 
     Raises ConfigError where there is nothing that could be worked on, or no address to serve at.
     """
-    state = configuration.state_directory(os.environ)
+    state = state_directory(os.environ)
     wake = Wake()
     with shown(load(), state) as observer:
         loop = Loop(load, state, wake=wake, rota=Rota(wake), notify=Notify(os.environ), observer=observer)

@@ -15,7 +15,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
-from visionflow_daemon.config import Config
+from visionflow_daemon.config.values import Config
 from visionflow_daemon.daemon.wake import Wake
 from visionflow_daemon.git.credentials import is_remote
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import structlog
 
-from visionflow_daemon.config import Config
+from visionflow_daemon.config.values import Config
 from visionflow_daemon.ops import http
 from visionflow_daemon.ops.board import Board
 from visionflow_daemon.ops.observer import Observer, Unobserved

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import structlog
 
-from visionflow_daemon.config import Config
+from visionflow_daemon.config.values import Config
 from visionflow_daemon.storage.database import Database, database_path
 from visionflow_daemon.storage.migrate import open_migrated
 

@@ -1,0 +1,78 @@
+"""Checks of the configuration what types alone can't tell."""
+
+from __future__ import annotations
+
+from visionflow_daemon.config.values import LOG_FORMATS, LOG_LEVELS, Config, SourceConfig
+from visionflow_daemon.errors import ConfigError
+from visionflow_daemon.git.credentials import url_problem
+
+
+def check(config: Config) -> None:
+    """Check what types alone can't tell. Raises ConfigError with every mistake, each with its key."""
+    problems = [
+        *_outside("sync.workers", config.sync.workers, 1, 64),
+        *_outside("sync.queue", config.sync.queue, 1, 10_000),
+        *_outside("sync.lock_timeout", config.sync.lock_timeout, 0, 86_400),
+        *_outside("sync.busy_timeout", config.sync.busy_timeout, 0, 3_600),
+        *_outside("sync.mass_delete_share", config.sync.mass_delete_share, 0, 1),
+        *_outside("daemon.interval", config.daemon.interval, 0.1, 86_400),
+        *_outside("daemon.jitter", config.daemon.jitter, 0, 86_400),
+        *_outside("daemon.poll", config.daemon.poll, 0.1, 3_600),
+        *_outside("http.port", config.http.port, 0, 65_535),
+        *_outside("http.ready_intervals", config.http.ready_intervals, 1, 1_000_000),
+        *_outside("network.connect_timeout", config.network.connect_timeout, 0.1, 3_600),
+        *_outside("network.read_timeout", config.network.read_timeout, 0.1, 3_600),
+        *_outside("network.fetch_timeout", config.network.fetch_timeout, 0.1, 86_400),
+        *_outside("network.fetch_bytes", config.network.fetch_bytes, 1_000, 1 << 50),
+        *_outside("breaker.failing_share", config.breaker.failing_share, 0, 1),
+        *_outside("breaker.fewest_failing", config.breaker.fewest_failing, 1, 1_000_000),
+        *_outside("breaker.failing_passes", config.breaker.failing_passes, 1, 1_000_000),
+        *_outside("breaker.cool_down", config.breaker.cool_down, 0, 86_400),
+        *_outside("breaker.longest_cool_down", config.breaker.longest_cool_down, 0, 604_800),
+        *_outside("reading.limits.depth", config.reading.limits.depth, 10, 250),
+        *_outside("reading.limits.page_bytes", config.reading.limits.page_bytes, 1, 1 << 30),
+        *_outside("reading.limits.rdf_bytes", config.reading.limits.rdf_bytes, 1, 1 << 30),
+        *_outside("reading.limits.statements", config.reading.limits.statements, 1, 10_000_000),
+        *_outside("reading.limits.iri_bytes", config.reading.limits.iri_bytes, 16, 1_024),
+        *_outside("reading.apart.from_bytes", config.reading.apart.from_bytes, 0, 1 << 30),
+        *_outside("reading.apart.seconds", config.reading.apart.seconds, 0.1, 86_400),
+        *_outside("reading.apart.memory_bytes", config.reading.apart.memory_bytes, 256 << 20, 1 << 40),
+        *_not_one_of("log.format", config.log.format, LOG_FORMATS),
+        *_not_one_of("log.level", config.log.level, LOG_LEVELS),
+    ]
+    owners: dict[str, int] = {}
+    for at, source in enumerate(config.sources):
+        problems += _source_problems(f"sources[{at}]", source)
+        if (first := owners.setdefault(source.ontology_id, at)) != at:
+            problems.append(
+                f"sources[{at}].ontology_id: {source.ontology_id!r} is fed by sources[{first}] already; "
+                "give each source one of its own"
+            )
+    if problems:
+        raise ConfigError(*problems)
+
+
+def _source_problems(where: str, source: SourceConfig) -> list[str]:
+    problems = []
+    if not source.location:
+        problems.append(f"{where}.location: it is empty; give a URL or a path")
+    elif why := url_problem(source.location):
+        problems.append(f"{where}.location: {why}")
+    if not source.ontology_id or len(source.ontology_id) > 200 or not source.ontology_id.isprintable():  # noqa: PLR2004
+        problems.append(f"{where}.ontology_id: give 1 to 200 printable characters")
+    if source.branch is not None and not source.branch:
+        problems.append(f"{where}.branch: it is empty; leave it out for the branch that HEAD names")
+    problems += _outside(f"{where}.interval", source.interval, 0.1, 86_400)
+    if not source.include:
+        problems.append(f"{where}.include: it is empty, so that no file would be read")
+    return problems
+
+
+def _outside(key: str, value: float | None, low: float, high: float) -> list[str]:
+    if value is None or low <= value <= high:
+        return []
+    return [f"{key}: {value} is not between {low} and {high}"]
+
+
+def _not_one_of(key: str, value: str, allowed: tuple[str, ...]) -> list[str]:
+    return [] if value in allowed else [f"{key}: {value!r} is none of {', '.join(allowed)}"]

@@ -1,0 +1,128 @@
+"""The values of the configuration, with their defaults."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from visionflow_daemon.git.credentials import redact
+from visionflow_daemon.git.repository import Network
+from visionflow_daemon.model import DEFAULT_NOT_RELATIONS, DEFAULT_PREFIXES, ApartRules, Limits, Reading
+from visionflow_daemon.sync.breaker import Rules
+
+DEFAULT_INCLUDE = ("*.md", "*.ttl", "*.nt", "*.nq", "*.trig", "*.rdf", "*.owl", "*.xml", "*.jsonld", "*.ofn", "*.omn")
+DEFAULT_EXCLUDE = ("logseq/bak/", "logseq/.recycle/")
+MIN_WORKERS, MAX_WORKERS = 4, 8
+LOG_FORMATS = ("auto", "json", "console")
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceConfig:
+    """One repository and branch, with the globs that choose its files, feeding one ontology.
+
+    `interval` None means the daemon's.
+    """
+
+    location: str
+    branch: str | None = None
+    ontology_id: str = "default"
+    include: tuple[str, ...] = DEFAULT_INCLUDE
+    exclude: tuple[str, ...] = DEFAULT_EXCLUDE
+    username: str | None = None
+    password_file: str | None = None
+    ssh_key_file: str | None = None
+    interval: float | None = None
+
+    @property
+    def shown(self) -> str:
+        """The location as messages name it, without its secrets."""
+        return redact(self.location)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingConfig:
+    """How pages are read."""
+
+    prefixes: dict[str, str] = field(default_factory=dict)
+    not_relations: tuple[str, ...] = DEFAULT_NOT_RELATIONS
+    limits: Limits = field(default_factory=Limits)
+    apart: ApartRules = field(default_factory=ApartRules)
+
+
+@dataclass(frozen=True, slots=True)
+class SyncConfig:
+    """How a pass works. `workers` None means one a core, at least 4 and at most 8; both timeouts are in seconds.
+
+    `mass_delete_share`: deletions that leave more of an ontology's classes declared by nobody are held; 1 holds none.
+    """
+
+    workers: int | None = None
+    queue: int = 32
+    lock_timeout: float = 10.0
+    busy_timeout: float = 5.0
+    mass_delete_share: float = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonConfig:
+    """When the running daemon looks at its sources, all in seconds.
+
+    `jitter` is by how much a look may be earlier or later; `poll` is for local sources whose changes nobody reports.
+    """
+
+    interval: float = 60.0
+    jitter: float = 5.0
+    poll: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class HttpConfig:
+    """Where the daemon serves health, metrics and its status page; port 0 serves none.
+
+    `names` are host names, beside localhost, by which a server on the loopback address may be asked for. A source is
+    ready while its last success is younger than `ready_intervals` of its intervals.
+    """
+
+    address: str = "127.0.0.1"
+    port: int = 9470
+    names: tuple[str, ...] = ()
+    ready_intervals: float = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class LogConfig:
+    """What is logged, and in which form; `auto` is console on a terminal, JSON elsewhere."""
+
+    format: str = "auto"
+    level: str = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The whole configuration. Relative paths start at `base`: the folder of the file, or the working directory."""
+
+    sources: tuple[SourceConfig, ...] = ()
+    database: str = "sqlite:///visionflow.db"
+    reading: ReadingConfig = field(default_factory=ReadingConfig)
+    sync: SyncConfig = SyncConfig()
+    daemon: DaemonConfig = DaemonConfig()
+    http: HttpConfig = HttpConfig()
+    network: Network = field(default_factory=Network)
+    breaker: Rules = field(default_factory=Rules)
+    log: LogConfig = LogConfig()
+    base: Path = Path()
+
+    def reading_rules(self) -> Reading:
+        """Give how files are read: the default prefixes, added to and overridden by the configured ones."""
+        keys = frozenset(key.lower() for key in self.reading.not_relations)
+        return Reading({**DEFAULT_PREFIXES, **self.reading.prefixes}, keys, self.reading.limits)
+
+    def interval(self, source: SourceConfig) -> float:
+        """Give the seconds between two looks at a source."""
+        return self.daemon.interval if source.interval is None else source.interval
+
+    def workers(self) -> int:
+        """Give the width of the thread pool."""
+        return self.sync.workers or min(MAX_WORKERS, max(MIN_WORKERS, os.cpu_count() or 1))
