@@ -94,10 +94,11 @@ class Laying:
                 continue
             if entry := self._entry(place, name, there.get(name), theirs.get(name), last.get(name)):
                 ours[name] = entry
-        return self._made(tree, ours)
+        return self._made(tree, theirs, ours)
 
-    def _made(self, tree: pygit2.Tree | None, ours: dict[bytes, Entry]) -> Entry | None:
-        if tree is not None and ours == _entries(tree):
+    def _made(self, tree: pygit2.Tree | None, theirs: dict[bytes, Entry], ours: dict[bytes, Entry]) -> Entry | None:
+        """Give the tree of a folder, which is the commit's own where both hold the same; None where it is empty."""
+        if tree is not None and ours == theirs:
             return Entry(FileMode.TREE, tree.id)
         return Entry(FileMode.TREE, self.store.put_tree(ours)) if ours else None
 
@@ -123,8 +124,9 @@ class Laying:
         if theirs.mode != FileMode.TREE:
             return None if self.selects(path) else theirs
         tree = self._tree(theirs.oid)
-        left = {name: self._absent(path + b"/" + name, each) for name, each in _entries(tree).items()}
-        return self._made(tree, {name: each for name, each in left.items() if each is not None})
+        inner = _entries(tree)
+        left = {name: self._absent(path + b"/" + name, each) for name, each in inner.items()}
+        return self._made(tree, inner, {name: each for name, each in left.items() if each is not None})
 
     def _subfolder(self, place: Place, name: bytes, theirs: Entry | None, last: Entry | None) -> Entry | None:
         path = place.prefix + name
