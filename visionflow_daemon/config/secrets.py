@@ -80,7 +80,7 @@ def webhook_secrets(source: SourceConfig, base: Path, environment: Mapping[str, 
         text, where = _secret(path), str(path)
     if text is None:
         return ()
-    lines = [line for line in text.splitlines() if line]
+    lines = [line for each in text.split("\n") if (line := each.rstrip("\r"))]
     if not 1 <= len(lines) <= MOST_SECRETS:
         raise ConfigError(f"the webhook secret in {where}: give 1 to {MOST_SECRETS}, one a line")
     try:

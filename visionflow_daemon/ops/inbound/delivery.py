@@ -29,7 +29,7 @@ class Wish(StrEnum):
 
 def wish_of(headers: Message, body: bytes, branch: str | None) -> Wish:
     """Say what a request asks for; `branch` is the source's, None where it is not known."""
-    event = next((str(value) for name in EVENT_HEADERS if (value := headers.get(name))), None)
+    event = next((str(value) for name in EVENT_HEADERS if (value := headers.get(name)) is not None), None)
     if event == "ping":
         return Wish.PING
     if event is not None and event not in PUSHES:

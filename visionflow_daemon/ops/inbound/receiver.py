@@ -14,6 +14,7 @@ import structlog
 
 from visionflow_daemon.config.secrets import WebhookSecret, webhook_secrets
 from visionflow_daemon.config.values import Config, WebhookConfig
+from visionflow_daemon.errors import ConfigError
 from visionflow_daemon.ops.inbound.counts import Counts, Outcome
 from visionflow_daemon.ops.inbound.delivery import Wish, wish_of
 from visionflow_daemon.ops.inbound.limits import Buckets, Network, Offenders, Rate, client_of, networks, site_of
@@ -76,12 +77,19 @@ BUSY = Reply(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests at a time", Outc
 
 
 def doors_of(config: Config, environment: Mapping[str, str]) -> Doors:
-    """Read the secrets that a configuration names. Raises ConfigError."""
-    found = {
-        source.ontology_id: Door(secrets, source.branch)
-        for source in config.sources
-        if (secrets := webhook_secrets(source, config.base, environment))
-    }
+    """Read the secrets that a configuration names. Raises ConfigError with every mistake."""
+    found: dict[str, Door] = {}
+    problems: list[str] = []
+    for at, source in enumerate(config.sources):
+        try:
+            secrets = webhook_secrets(source, config.base, environment)
+        except ConfigError as error:
+            problems += [f"sources[{at}].webhook_secret_file: {each}" for each in error.problems]
+        else:
+            if secrets:
+                found[source.ontology_id] = Door(secrets, source.branch)
+    if problems:
+        raise ConfigError(*problems)
     return Doors(found, config.webhook, networks(config.webhook.proxies))
 
 
