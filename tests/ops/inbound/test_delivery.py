@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 from collections.abc import Callable
 
 import orjson
@@ -104,6 +105,23 @@ def test_a_plain_caller_may_name_a_branch_also_where_curl_calls_it_a_form(ref: s
 )
 def test_a_branch_is_compared_as_it_is(ref: str) -> None:
     assert wish(Sent(JSON, orjson.dumps({"ref": ref}))) is Wish.OTHER_BRANCH
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"ref":"refs/heads/other","a":[' + b"[]," * 330_000 + b"[]]}",
+        b'{"ref":"refs/heads/other","a":[' + b'{"a":{}},' * 100_000 + b"{}]}",
+        b"payload=" + b"%5b" * 330_000,
+    ],
+)
+def test_a_body_of_many_values_is_not_read_and_counts_as_a_push(body: bytes) -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    for headers in (JSON, form, {**JSON, "X-GitHub-Event": "push"}):
+        tracemalloc.start()
+        assert wish(Sent(headers, body)) is Wish.SYNC
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+        tracemalloc.stop()
 
 
 def test_a_form_of_a_million_fields_costs_no_time() -> None:

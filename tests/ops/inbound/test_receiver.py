@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 import statistics
 import sys
 import threading
@@ -246,6 +247,15 @@ def test_a_length_is_told_and_is_not_too_large(desk: Desk, request_: bytes, stat
     assert desk.web.send(request_).status == status
     assert desk.asked == []
     assert desk.post(Sent(plain())).status == 202
+
+
+def test_who_sends_too_much_may_send_it_all_and_then_read_why(desk: Desk) -> None:
+    with desk.web.connect() as connection:
+        connection.sendall(b"POST /hooks/kg HTTP/1.1\r\nContent-Length: 900000\r\n\r\n")
+        assert connection.recv(1, socket.MSG_PEEK) == b"H"
+        for _ in range(9_000):
+            connection.sendall(b"x" * 100)  # the answer is there, and the connection is not broken off
+        assert answer(connection).status == 413
 
 
 def test_a_body_of_the_limit_is_read_whole_in_however_many_pieces(desk: Desk) -> None:

@@ -16,6 +16,9 @@ BRANCHES = "refs/heads/"
 MOST_FIELDS = 16
 """Fields of a form that are looked at."""
 
+MOST_VALUES = 20_000
+"""Values, and escapes of a form, in a body that is read: each may take a hundred times its size in memory."""
+
 
 class Wish(StrEnum):
     """What a request asks for, as its sender is told."""
@@ -34,6 +37,8 @@ def wish_of(headers: Message, body: bytes, branch: str | None) -> Wish:
         return Wish.PING
     if event is not None and event not in PUSHES:
         return Wish.OTHER_EVENT
+    if body.count(b",") + body.count(b"%") > MOST_VALUES:
+        return Wish.SYNC  # a look too many costs less than to read it
     payload = _payload(headers, body)
     if event == GITLAB_SYSTEM and payload.get("event_name") != "push":
         return Wish.OTHER_EVENT

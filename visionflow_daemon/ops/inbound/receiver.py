@@ -113,6 +113,7 @@ class Receiver:
         self._signed = self._buckets(WebhookConfig())
         self._bodies = threading.BoundedSemaphore(BODIES)
         self._reading = threading.Lock()
+        self._telling = threading.Lock()
         self._lines = Buckets(LOGGED, monotonic, most=1)
         self._unlogged = 0
 
@@ -194,10 +195,11 @@ class Receiver:
 
     def _complain(self, address: str, reason: str) -> None:
         """Log a refused request, now and then."""
-        if self._lines.take(""):
-            self._unlogged += 1
-            return
-        unlogged, self._unlogged = self._unlogged, 0
+        with self._telling:
+            if self._lines.take(""):
+                self._unlogged += 1
+                return
+            unlogged, self._unlogged = self._unlogged, 0
         log.warning("webhook refused", address=address, reason=reason, unlogged=unlogged)
 
     def _buckets(self, rules: WebhookConfig) -> Buckets:
