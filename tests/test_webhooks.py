@@ -244,7 +244,7 @@ def test_the_documented_calls_are_accepted(repo: Repo, daemon: Daemon) -> None:
     with hooked(repo, daemon) as it:
         it.running.until("pass finished")
         for documented in (call, f"{body}\n{other_signature}{curl}\n"):
-            script = documented.replace("/etc/visionflow/webhook-secret", str(it.secret))
+            script = documented.replace("/etc/visionflow/push-secret", str(it.secret))
             script = script.replace("127.0.0.1:9470/hooks/default", f"127.0.0.1:{it.web.port}/hooks/a")
             done = subprocess.run(["sh", "-ec", script], capture_output=True, text=True, check=False)
             assert (done.returncode, done.stdout) == (0, "accepted: a pass follows\n"), done.stderr
@@ -288,7 +288,9 @@ def test_a_secret_comes_from_its_file_else_the_environment_else_a_credential(tmp
     assert texts(armed, tmp_path, credential | variable) == [b"the file of the source"]
 
 
-@pytest.mark.parametrize("content", ["", "\n\n", "short", "whsec_no base64 at all", "\xff" * 20, f"{SECRET}\n" * 9])
+@pytest.mark.parametrize(
+    "content", ["", "\n\n", "short", "whsec_no base64 at all", "whsec_QUJDREVGRw==", "\xff" * 20, f"{SECRET}\n" * 9]
+)
 def test_what_is_no_secret_is_refused_without_being_shown(tmp_path: Path, content: str) -> None:
     (tmp_path / "own").write_bytes(content.encode("latin-1"))
     with pytest.raises(ConfigError) as caught:

@@ -45,7 +45,9 @@ class WebhookSecret:
             try:
                 key = b64decode(text.removeprefix(SIGNING_PREFIX), validate=True)
             except (binascii.Error, ValueError):
-                raise ValueError(f"{SIGNING_PREFIX} is due before base64") from None
+                raise ValueError(f"what stands behind {SIGNING_PREFIX} is not base64") from None
+            if len(key) < SHORTEST_SECRET:
+                raise ValueError(f"the key behind {SIGNING_PREFIX} has fewer than {SHORTEST_SECRET} bytes")
         return cls(text.encode(), key, is_for_signing)
 
 

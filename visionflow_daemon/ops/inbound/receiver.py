@@ -137,7 +137,7 @@ class Receiver:
         except (TimeoutError, ConnectionError):
             self._offenders.note(site_of(address))
             self.counts.add(Outcome.MALFORMED)
-            self._complain(address, "its body did not come in time")
+            self._complain(address, "its body did not come, or not in time")
             raise
         self.counts.add(reply.outcome)
         return reply
