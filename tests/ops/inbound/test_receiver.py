@@ -249,7 +249,8 @@ def test_a_length_is_told_and_is_not_too_large(desk: Desk, request_: bytes, stat
     assert desk.post(Sent(plain())).status == 202
 
 
-def test_who_sends_too_much_may_send_it_all_and_then_read_why(desk: Desk) -> None:
+def test_who_sends_too_much_may_send_it_all_and_then_read_why(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "UNREAD_SECONDS", 20)
     with desk.web.connect() as connection:
         connection.sendall(b"POST /hooks/kg HTTP/1.1\r\nContent-Length: 900000\r\n\r\n")
         assert connection.recv(1, socket.MSG_PEEK) == b"H"
