@@ -36,6 +36,7 @@ class SourceConfig:
     username: str | None = None
     password_file: str | None = None
     ssh_key_file: str | None = None
+    webhook_secret_file: str | None = None
     interval: float | None = None
     follow: str = "commits"
 
@@ -96,6 +97,18 @@ class HttpConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class WebhookConfig:
+    """What a webhook's request may ask for, where a source has a secret for it.
+
+    `proxies` are addresses, or networks, whose word is taken for where a request comes from.
+    """
+
+    body_bytes: int = 1_048_576
+    requests_per_minute: int = 600
+    proxies: tuple[str, ...] = ("127.0.0.0/8", "::1")
+
+
+@dataclass(frozen=True, slots=True)
 class LogConfig:
     """What is logged, and in which form; `auto` is console on a terminal, JSON elsewhere."""
 
@@ -113,6 +126,7 @@ class Config:
     sync: SyncConfig = SyncConfig()
     daemon: DaemonConfig = DaemonConfig()
     http: HttpConfig = HttpConfig()
+    webhook: WebhookConfig = WebhookConfig()
     network: Network = field(default_factory=Network)
     breaker: Rules = field(default_factory=Rules)
     log: LogConfig = LogConfig()
