@@ -20,7 +20,7 @@ from visionflow_daemon.daemon.loop import Loop
 from visionflow_daemon.daemon.rota import Rota
 from visionflow_daemon.daemon.wake import Wake
 from visionflow_daemon.errors import ConfigError, ExitCode
-from visionflow_daemon.ops.notify import Notify
+from visionflow_daemon.ops.systemd import Notify
 from visionflow_daemon.storage.checkpoint import Tally
 from visionflow_daemon.sync.breaker import Rules
 from visionflow_daemon.sync.run import Summary

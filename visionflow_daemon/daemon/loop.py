@@ -23,8 +23,8 @@ from visionflow_daemon.daemon.wake import Wake
 from visionflow_daemon.environment import state_directory
 from visionflow_daemon.errors import ConfigError, ExitCode, HeldError
 from visionflow_daemon.git import repository
-from visionflow_daemon.ops.notify import Notify
 from visionflow_daemon.ops.observer import Observer
+from visionflow_daemon.ops.systemd import Notify
 from visionflow_daemon.storage.database import database_path
 from visionflow_daemon.sync.breakers import Breakers
 from visionflow_daemon.sync.job import Services
