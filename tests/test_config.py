@@ -12,18 +12,19 @@ import pytest
 
 from tests.support import PROJECT, Daemon
 from visionflow_daemon.config.load import load
-from visionflow_daemon.config.values import Config, ReadingConfig, SourceConfig, SyncConfig
+from visionflow_daemon.config.values import Config, NotificationConfig, ReadingConfig, SourceConfig, SyncConfig
 from visionflow_daemon.errors import ConfigError
 from visionflow_daemon.model import DEFAULT_PREFIXES
 
 EXAMPLE = PROJECT / "config.example.toml"
 SECTIONS = ("reading", "reading.limits", "reading.apart", "sync", "daemon", "http", "network", "breaker", "log")
-NOT_DEFAULTS = {"sources.location", "sources.include", "reading.prefixes"}
+NOT_DEFAULTS = {"sources.location", "sources.include", "reading.prefixes", "notifications.command"}
 NO_DEFAULT = {
     *("sources.branch", "sources.username", "sources.password_file", "sources.ssh_key_file", "sources.interval"),
     "sync.workers",
+    *("notifications.url", "notifications.url_file", "notifications.secret_file", "notifications.token_file"),
 }
-COMMENTED_KEY = re.compile(r"^# ([a-z_]+ = .+)$", re.MULTILINE)
+COMMENTED_KEY = re.compile(r"^# ([a-z_]+ = .+|\[\[[a-z]+\]\])$", re.MULTILINE)
 HUSH = "opensesame-4711"
 
 
@@ -31,7 +32,7 @@ def keys_of_the_code() -> dict[str, Any]:
     """Name every key that the dataclasses know, with its default."""
     config = Config()
     found: dict[str, Any] = {"database": config.database}
-    parts: dict[str, Any] = {"sources": SourceConfig(location="")}
+    parts: dict[str, Any] = {"sources": SourceConfig(location=""), "notifications": NotificationConfig()}
     for section in SECTIONS:
         value: Any = config
         for name in section.split("."):
@@ -58,8 +59,9 @@ def keys_of_the_example() -> dict[str, Any]:
             else:
                 found[key] = value
 
-    (source,) = data.pop("sources")
-    collect("sources.", source)
+    for name in ("sources", "notifications"):
+        (section,) = data.pop(name)
+        collect(f"{name}.", section)
     collect("", data)
     return found
 

@@ -77,7 +77,7 @@ class Script:
         self.told.append(("done", ontology_id, summary.run_id is not None))
         self._next()
 
-    def pass_failed(self, ontology_id: str, reason: str, code: ExitCode) -> None:
+    def pass_failed(self, ontology_id: str, reason: str, code: ExitCode, mark: str | None = None) -> None:  # noqa: ARG002
         """Note it."""
         self.told.append(("failed", ontology_id, reason, code))
         self._next()

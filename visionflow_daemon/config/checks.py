@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from visionflow_daemon.config.notifications import notification_problems
 from visionflow_daemon.config.values import LOG_FORMATS, LOG_LEVELS, Config, SourceConfig
 from visionflow_daemon.errors import ConfigError
 from visionflow_daemon.git.credentials import url_problem
@@ -40,6 +41,7 @@ def check(config: Config) -> None:
         *_not_one_of("log.format", config.log.format, LOG_FORMATS),
         *_not_one_of("log.level", config.log.level, LOG_LEVELS),
     ]
+    problems += notification_problems(config.notifications)
     owners: dict[str, int] = {}
     for at, source in enumerate(config.sources):
         problems += _source_problems(f"sources[{at}]", source)

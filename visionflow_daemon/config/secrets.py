@@ -22,14 +22,15 @@ def credentials(source: SourceConfig, base: Path, environment: Mapping[str, str]
     password = environment.get(PASSWORD)
     folder = environment.get("CREDENTIALS_DIRECTORY")
     if source.password_file:
-        password = _secret(base / Path(source.password_file).expanduser())
+        password = secret(base / Path(source.password_file).expanduser())
     elif password is None and folder and (Path(folder) / "git-password").exists():
-        password = _secret(Path(folder) / "git-password")
+        password = secret(Path(folder) / "git-password")
     key = str(base / Path(source.ssh_key_file).expanduser()) if source.ssh_key_file else None
     return Credentials(source.username, password, key)
 
 
-def _secret(path: Path) -> str:
+def secret(path: Path) -> str:
+    """Read the secret in a file. Raises ConfigError, which names the file alone."""
     try:
         return path.read_text("utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
