@@ -54,12 +54,14 @@ def run(
         answer = _answer_of(process.returncode)
     except (TimeoutError, OverflowError) as error:
         answer = Answer(f"{error}, and was ended")
+    except OSError as error:
+        answer = Answer(f"nothing can be told it: {error.strerror}")
     finally:
         with suppress(ProcessLookupError, PermissionError):  # whoever is left of the group
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         talk.close()
-    return answer, harmless(bytes(talk.output).decode("utf-8", "surrogateescape"))
+    return answer, harmless(bytes(talk.output).decode("utf-8", "surrogateescape").strip())
 
 
 def _found(name: str, base: Path, path: str) -> str:
@@ -86,23 +88,23 @@ class _Talk:
         self._rest = memoryview(document)
         self._read = 0
         self.output = bytearray()
-        self._selector = selectors.DefaultSelector()
-        for pipe, event in ((process.stdin, selectors.EVENT_WRITE), (process.stdout, selectors.EVENT_READ)):
-            if pipe is not None:
-                os.set_blocking(pipe.fileno(), False)
-                self._selector.register(pipe, event)
 
     def carry_on(self, patience: Patience) -> None:
         """Go on until the program has ended. Raises TimeoutError, and OverflowError where it writes too much."""
-        while self._process.poll() is None:
-            self._step(min(LOOK, patience.left()))
-        for _ in range(MOST_OUTPUT // CHUNK):  # what it wrote last
-            if not self._step(0):
-                break
+        with selectors.DefaultSelector() as self._selector:
+            pipes = (self._process.stdin, selectors.EVENT_WRITE), (self._process.stdout, selectors.EVENT_READ)
+            for pipe, event in pipes:
+                if pipe is not None:
+                    os.set_blocking(pipe.fileno(), False)
+                    self._selector.register(pipe, event)
+            while self._process.poll() is None:
+                self._step(min(LOOK, patience.left()))
+            for _ in range(MOST_OUTPUT // CHUNK):  # what it wrote last
+                if not self._step(0):
+                    break
 
     def close(self) -> None:
         """Let go of the pipes."""
-        self._selector.close()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 with suppress(OSError):

@@ -31,6 +31,8 @@ class Slot:
 
     def put(self, event: Event | None, now: float) -> None:
         """Let an event wait; None where there is one that the hook is not told, and that outdates what waits."""
+        if self.event is None:
+            self.due = max(self.due, now)  # in the order in which they came
         if event is None or event.changes is None or self.event is None:
             self.since, self.attempts = now, 0
             self.is_outdated = self.told is not None
@@ -46,7 +48,7 @@ class Slot:
 
     def delivered(self, now: float) -> None:
         """Note that the hook has been told."""
-        self.told, self.attempts, self.due, self.since = None, 0, now, now
+        self.told, self.attempts, self.since = None, 0, now
 
     def failed(self, due: float) -> None:
         """Note that the hook could not be told; what waits, or else the same event, is due then."""
