@@ -14,7 +14,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from tests.support import eventually
+import jsonschema
+
+from tests.support import PROJECT, eventually
 from visionflow_daemon.ops.hooks.event import Changes, Event, Kind, Trouble
 from visionflow_daemon.ops.hooks.patience import Closing, Patience
 
@@ -47,13 +49,23 @@ def program(folder: Path, text: str, name: str = "hook") -> str:
     return str(path)
 
 
+SCHEMA = json.loads((PROJECT / "docs" / "notification-schema.json").read_text())
+
+
+def document(text: str | bytes) -> dict[str, Any]:
+    """Read a document, which must be valid by docs/notification-schema.json."""
+    found: dict[str, Any] = json.loads(text)
+    jsonschema.Draft202012Validator(SCHEMA, format_checker=jsonschema.FormatChecker()).validate(found)
+    return found
+
+
 def recorder(folder: Path, name: str = "hook") -> tuple[str, Callable[[], list[dict[str, Any]]]]:
     """Write a program that notes what it is told; give its path, and what reads the notes."""
     notes = folder / f"{name}.jsonl"
     text = f"line = sys.stdin.read() + '\\n'\nwith open({str(notes)!r}, 'a') as notes: notes.write(line)"
 
     def told() -> list[dict[str, Any]]:
-        return [json.loads(line) for line in notes.read_text().splitlines()] if notes.exists() else []
+        return [document(line) for line in notes.read_text().splitlines()] if notes.exists() else []
 
     return program(folder, text, name), told
 
@@ -68,9 +80,8 @@ class Request:
 
     @property
     def json(self) -> dict[str, Any]:
-        """The document."""
-        found: dict[str, Any] = json.loads(self.body)
-        return found
+        """The document that it got."""
+        return document(self.body)
 
 
 Fault = Callable[["Handler"], None]

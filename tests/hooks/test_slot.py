@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-import orjson
+import jsonschema
 import pytest
 
-from tests.hooks.support import AT, changed, state
+from tests.hooks.support import AT, SCHEMA, changed, document, state
+from tests.support import PROJECT
 from visionflow_daemon.errors import ExitCode
 from visionflow_daemon.ops.hooks import note
 from visionflow_daemon.ops.hooks.answer import LONGEST_WAIT, Answer, wait_after
@@ -142,9 +144,28 @@ def test_a_note_that_can_not_be_read_says_nothing(tmp_path: Path, text: str) -> 
 
 
 def test_the_document_says_when_it_is_sent_and_in_a_line_what_happened() -> None:
-    document = orjson.loads(changed(7).document(NOW))
-    assert (document["at"], document["sent_at"]) == (AT, "2026-05-04T12:00:09Z")
-    assert document["text"] == "kg is at 000000000000: 2 saved, 0 skipped, 1 failed, 3 deleted; 7 in the ledger"
+    sent = document(changed(7).document(NOW))
+    assert (sent["at"], sent["sent_at"]) == (AT, "2026-05-04T12:00:09Z")
+    assert sent["text"] == "kg is at 000000000000: 2 saved, 0 skipped, 1 failed, 3 deleted; 7 in the ledger"
     assert state(Kind.FAILING).text == "kg is failing: no answer"
     assert state(Kind.HELD).text == "kg is held: no answer"
     assert state(Kind.RECOVERED, 3).text == f"kg is in step again at cccccccccccc: 3 pass(es) failed since {AT}"
+
+
+@pytest.mark.parametrize("event", [changed(1), *(state(kind) for kind in (Kind.FAILING, Kind.RECOVERED, Kind.HELD))])
+def test_the_schema_knows_a_document_from_others(event: Event) -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    sent = document(event.document(NOW))
+    for key in sent:
+        with pytest.raises(jsonschema.ValidationError):
+            document(json.dumps({name: value for name, value in sent.items() if name != key}))
+    for more in ({"extra": 1}, {"event": "other"}, {"commit": 3}, {"changes": None}, {"trouble": {}}):
+        with pytest.raises(jsonschema.ValidationError):
+            document(json.dumps(sent | more))
+
+
+def test_the_page_tells_of_every_field() -> None:
+    page = (PROJECT / "docs" / "notifications.md").read_text()
+    parts = (SCHEMA, *SCHEMA["$defs"].values())
+    for name in {name for part in parts for name in part.get("properties", {})}:
+        assert f"`{name}`" in page, name
