@@ -110,10 +110,29 @@ def test_each_turn_is_told_once_and_a_change_beside_it(tmp_path: Path) -> None:
 def test_what_counts_as_a_change(tmp_path: Path, tally: Tally, before: str, *, is_told: bool) -> None:
     command, told = recorder(tmp_path)
     notifier = listening(tmp_path, NotificationConfig(ALL, (command,)))
-    notifier.pass_done("kg", replace(summary(tally=tally), from_commit=before))
+    notifier.pass_done("kg", summary())
+    notifier.pass_done("kg", replace(summary(tally=tally), run_id="r", from_commit=before))
     notifier.pass_done("kg", replace(summary(tally=Tally(saved=9), is_whole=False), from_commit=before))
     notifier.close()
     assert len(told()) == is_told
+
+
+@pytest.mark.parametrize("end", ["start", "failed", "held", "stopped"])
+def test_what_is_saved_by_a_pass_that_does_not_come_through_is_told_with_the_next(tmp_path: Path, end: str) -> None:
+    command, told = recorder(tmp_path)
+    notifier = listening(tmp_path, NotificationConfig(("changed",), (command,)))
+    rest = replace(summary(), run_id="r", from_commit="a" * 40)
+    if end != "start":
+        notifier.pass_done("kg", summary())
+        notifier.pass_done("kg", rest)
+    if end == "stopped":
+        notifier.pass_done("kg", replace(summary(tally=Tally(saved=9), is_whole=False), from_commit="a" * 40))
+    elif end != "start":
+        notifier.pass_failed("kg", "no", ExitCode.HELD if end == "held" else ExitCode.DATABASE)
+    notifier.pass_done("kg", rest)
+    notifier.pass_done("kg", rest)
+    notifier.close()
+    assert [(each["changes"]["from_commit"], each["changes"]["saved"]) for each in told()] == [("a" * 40, 0)]
 
 
 def test_a_hook_is_told_what_and_of_whom_it_wants_to_know(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import socket
 import ssl
 import threading
 import time
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -183,3 +184,82 @@ def test_nothing_of_the_server_or_of_us_stands_in_an_answer() -> None:
         assert "opensesame" not in str(tell(hook.url, secrets=secrets))
         hook.then = [babbles]
         assert "opensesame" not in str(tell(hook.url))
+
+
+@contextmanager
+def proxy() -> Iterator[tuple[int, list[str]]]:
+    """Serve a proxy on loopback: it notes the head of each request, and opens a way where that is asked for."""
+    heads: list[str] = []
+    is_over = threading.Event()
+
+    def pass_on(one: socket.socket, other: socket.socket) -> None:
+        with suppress(OSError):
+            while not is_over.is_set() and (part := one.recv(65_536)):
+                other.sendall(part)
+
+    def serve(line: socket.socket) -> None:
+        with line:
+            head = b""
+            while b"\r\n\r\n" not in head:
+                head += line.recv(65_536)
+            heads.append(head.decode())
+            if not head.startswith(b"CONNECT"):
+                line.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+                return
+            host, port = head.split()[1].decode().split(":")
+            if host == "refused":
+                line.sendall(b"HTTP/1.1 403 opensesame\r\n\r\n")
+                return
+            with socket.create_connection((host, int(port)), timeout=20) as there:
+                line.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                back = threading.Thread(target=pass_on, args=(there, line))
+                back.start()
+                pass_on(line, there)
+                there.shutdown(socket.SHUT_RDWR)
+                back.join(20)
+
+    def accept(server: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                serve(server.accept()[0])
+
+    server = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=accept, args=(server,), daemon=True)
+    thread.start()
+    try:
+        yield server.getsockname()[1], heads
+    finally:
+        is_over.set()
+        server.shutdown(socket.SHUT_RDWR)
+        server.close()
+        thread.join(20)
+
+
+def test_a_proxy_of_the_environment_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cert, key = certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    monkeypatch.setenv("SSL_CERT_FILE", str(cert))
+    with proxy() as (port, heads), webhook(context) as hook:
+        for name in ("http_proxy", "https_proxy"):
+            monkeypatch.setenv(name, f"http://me:p%40ss@127.0.0.1:{port}")
+        monkeypatch.setenv("no_proxy", "example.org")
+        assert tell(hook.url, secrets=Secrets(token="token")) == DELIVERED  # noqa: S106 - a token of this test alone
+        assert tell("http://example.com/a?b=c") == DELIVERED
+        assert tell("https://refused/") == Answer("it can't be reached: the proxy opens no way to it")
+        assert hook.got[0].headers["Host"] == f"localhost:{hook.port}"
+        assert "Proxy-Authorization" not in hook.got[0].headers
+    way, plain, _ = heads
+    assert way.startswith(f"CONNECT localhost:{hook.port} ")
+    assert "token" not in way
+    assert plain.startswith("POST http://example.com/a?b=c HTTP/1.1\r\nHost: example.com\r\n")
+    for head in (way, plain):
+        assert "Proxy-Authorization: Basic bWU6cEBzcw==\r\n" in head
+
+
+@pytest.mark.parametrize("place", ["socks5://127.0.0.1:1", "http://opensesame@:x", "https://127.0.0.1:1"])
+def test_a_proxy_that_can_not_be_used_is_told(monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    monkeypatch.setenv("https_proxy", place)
+    assert tell("https://localhost:1/") == Answer("the proxy that https_proxy names is no http://HOST:PORT")
+    monkeypatch.setenv("no_proxy", "localhost")
+    assert tell("https://localhost:1/") == Answer("it can't be reached: Connection refused")

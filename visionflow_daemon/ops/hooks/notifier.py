@@ -52,6 +52,8 @@ class Notifier(Unobserved):
         self._closing = Closing()
         self._outbox = Outbox(state, self._closing)
         self._places: dict[str, _Place] = {}
+        self._unfinished: set[str] = set()
+        """The sources of which an earlier pass may have changed something that was not told."""
         self._threads: list[threading.Thread] = []
         self._base = Path()
 
@@ -73,6 +75,8 @@ class Notifier(Unobserved):
 
     def source_known(self, ontology_id: str, location: str, branch: str | None, interval: float) -> None:  # noqa: ARG002
         """Remember what events say of a source, and let what was left untold be told."""
+        if ontology_id not in self._places:
+            self._unfinished.add(ontology_id)
         self._places[ontology_id] = _Place(shown_location(location), shown(branch) if branch else None)
         self._outbox.condition(ontology_id)
 
@@ -84,15 +88,19 @@ class Notifier(Unobserved):
     def pass_done(self, ontology_id: str, summary: Summary) -> None:
         """Tell that a source is in step again, and what changed; a pass that was stopped is no news."""
         place = self._places.get(ontology_id)
-        if place is None or not summary.is_whole:
+        if place is None:
+            return
+        if not summary.is_whole:
+            self._unfinished.add(ontology_id)
             return
         self._places[ontology_id] = place = _Place(place.location, shown(summary.branch))
         condition = self._outbox.condition(ontology_id)
         events = []
         if condition is not None:
             events.append(self._event(Kind.RECOVERED, ontology_id, place, summary.commit, trouble=condition.trouble))
-        if _is_change(summary):
+        if _is_change(summary, is_rest=ontology_id in self._unfinished):
             events.append(self._event(Kind.CHANGED, ontology_id, place, summary.commit, changes=_changes(summary)))
+        self._unfinished.discard(ontology_id)
         if events:
             self._outbox.tell(ontology_id, None, events)
             self._attend()
@@ -102,6 +110,7 @@ class Notifier(Unobserved):
         place = self._places.get(ontology_id)
         if place is None:
             return
+        self._unfinished.add(ontology_id)
         before = self._outbox.condition(ontology_id)
         condition, is_news = after_failure(before, shown(reason), code, mark, timestamp(self._now()))
         event = self._event(condition.kind, ontology_id, place, None, trouble=condition.trouble)
@@ -164,10 +173,14 @@ def _key(hook: NotificationConfig) -> str:
     return sha256(repr((hook.command, hook.url, hook.url_file, hook.sources)).encode()).hexdigest()[:16]
 
 
-def _is_change(summary: Summary) -> bool:
-    """Tell a pass that changed something, or met new pages that fail, from one that met the old failures again."""
+def _is_change(summary: Summary, *, is_rest: bool) -> bool:
+    """Tell a pass that changed something from one that met old failures again, or a commit that is about other files.
+
+    The rest of passes that did not come through may be no more than the checkpoint.
+    """
     tally = summary.tally
-    return tally.done > tally.failed or bool(tally.failed and summary.commit != summary.from_commit)
+    is_other_commit = summary.run_id is not None and summary.commit != summary.from_commit
+    return tally.done > tally.failed or (is_other_commit and (is_rest or tally.failed > 0))
 
 
 def _changes(summary: Summary) -> Changes:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import http.client
-import io
 import socket
 import ssl
 from collections.abc import Mapping
@@ -14,12 +12,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Any
 from urllib.parse import urlsplit
 
+from visionflow_daemon.errors import ConfigError
 from visionflow_daemon.git.credentials import split_userinfo
 from visionflow_daemon.ops.hooks.answer import DELIVERED, Answer
+from visionflow_daemon.ops.hooks.connection import Connection
 from visionflow_daemon.ops.hooks.patience import Patience
+from visionflow_daemon.ops.hooks.proxy import basic, proxy_for
 
 SIGNATURE = "X-Visionflow-Signature"
 TRY_AGAIN = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS)
@@ -37,17 +37,25 @@ def post(url: str, document: bytes, secrets: Secrets, headers: Mapping[str, str]
     """Post a document, and give how it went. No answer holds anything that the server sent but its status."""
     bare, user = split_userinfo(url)
     parts = urlsplit(bare)
+    host, is_safe = parts.hostname or "", parts.scheme == "https"
     sent = {**headers, "Content-Type": "application/json", "Connection": "close"}
     if secrets.key is not None:
         sent[SIGNATURE] = f"sha256={hmac.new(secrets.key.encode(), document, hashlib.sha256).hexdigest()}"
     if secrets.token is not None:
         sent["Authorization"] = f"Bearer {secrets.token}"
     elif user.password is not None:
-        pair = base64.b64encode(f"{user.username}:{user.password}".encode()).decode()
-        sent["Authorization"] = f"Basic {pair}"
-    connection = _Connection(parts.hostname or "", parts.port, is_safe=parts.scheme == "https", patience=patience)
+        sent["Authorization"] = basic(user.username or "", user.password)
+    path = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
     try:
-        connection.request("POST", f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}", document, sent)
+        proxy = proxy_for(parts.scheme, host)
+    except ConfigError as error:
+        return Answer(str(error))
+    if proxy is not None and not is_safe:
+        path = f"http://{parts.netloc}{path}"
+        sent |= {"Proxy-Authorization": proxy.authorization} if proxy.authorization else {}
+    connection = Connection(host, parts.port, is_safe=is_safe, proxy=proxy, patience=patience)
+    try:
+        connection.request("POST", path, document, sent)
         return _answer_to(connection.getresponse())
     except ssl.SSLCertVerificationError as error:
         return Answer(f"its certificate is not accepted: {error.verify_message}")
@@ -105,77 +113,3 @@ def _seconds(given: str | None) -> float | None:
         return max((parsedate_to_datetime(given) - datetime.now(UTC)).total_seconds(), 0.0)
     except (TypeError, ValueError, OverflowError):
         return None
-
-
-class _Connection(http.client.HTTPConnection):
-    """A connection whose every step, all together, takes no longer than there is patience."""
-
-    def __init__(self, host: str, port: int | None, *, is_safe: bool, patience: Patience) -> None:
-        super().__init__(host, port or (443 if is_safe else 80))
-        self._is_safe = is_safe
-        self._patience = patience
-        if is_safe:
-            self.default_port = 443  # else it would stand in the Host header
-
-    def connect(self) -> None:
-        """Connect to the first address that answers, and greet by TLS where that is due."""
-        plain = self._connected()
-        try:
-            if self._is_safe:
-                plain = ssl.create_default_context().wrap_socket(
-                    plain, server_hostname=self.host, do_handshake_on_connect=False
-                )
-                plain.settimeout(self._patience.left())
-                plain.do_handshake()
-        except BaseException:
-            plain.close()
-            raise
-        self.sock: Any = _Line(plain, self._patience)
-
-    def _connected(self) -> socket.socket:
-        places = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
-        failure: OSError = OSError("no address")
-        for left, (family, kind, protocol, _, address) in zip(range(len(places), 0, -1), places, strict=True):
-            line = socket.socket(family, kind, protocol)
-            try:
-                line.settimeout(self._patience.left() / left)
-                line.connect(address)
-            except OSError as error:
-                line.close()
-                failure = error
-            else:
-                return line
-        raise failure
-
-
-class _Line:
-    """What http.client needs of a socket, with the rest of our patience as the timeout of each step."""
-
-    def __init__(self, line: socket.socket, patience: Patience) -> None:
-        self._line = line
-        self._patience = patience
-
-    def sendall(self, data: bytes) -> None:
-        rest = memoryview(data)
-        while rest:
-            self._line.settimeout(self._patience.left())
-            rest = rest[self._line.send(rest) :]
-
-    def makefile(self, *_: object) -> io.BufferedReader:
-        return io.BufferedReader(_Reader(self._line, self._patience))
-
-    def close(self) -> None:
-        self._line.close()
-
-
-class _Reader(io.RawIOBase):
-    def __init__(self, line: socket.socket, patience: Patience) -> None:
-        self._line = line
-        self._patience = patience
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - a writable buffer, for which 3.11 has no name
-        self._line.settimeout(self._patience.left())
-        return self._line.recv_into(buffer)
