@@ -191,6 +191,13 @@ def test_what_could_not_be_told_is_told_after_a_restart_the_same_event(tmp_path:
         assert told & {(each.json["event"], each.json["id"]) for each in server.got[:held]}
 
 
+def test_without_hooks_nothing_is_written(tmp_path: Path) -> None:
+    with closing(listening(tmp_path)) as notifier:
+        notifier.pass_failed("kg", "no", ExitCode.REMOTE)
+        notifier.pass_done("kg", saving())
+    assert not (tmp_path / "state").exists()
+
+
 def test_a_state_directory_that_can_not_be_written_loses_no_event(tmp_path: Path) -> None:
     command, told = recorder(tmp_path)
     (tmp_path / "state").write_text("no directory")

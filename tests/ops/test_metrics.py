@@ -20,7 +20,7 @@ from visionflow_daemon.sync.breaker import Breaker, Guarded
 
 DOC = (PROJECT / "docs" / "metrics.md").read_text()
 ROW = re.compile(r"^\| `(\w+)` \| (\w+) \|([^|]*)\|", re.MULTILINE)
-OUTCOMES = {outcome.value for outcome in Outcome} | {"saved", "skipped", "failed", "deleted"}
+OUTCOMES = {outcome.value for outcome in Outcome} | {"saved", "skipped", "failed", "deleted", "sent", "given_up"}
 
 
 def samples(web: Web) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:

@@ -135,9 +135,13 @@ class Notifier(Unobserved):
                 self._threads.append(thread)
 
     def _work(self, key: str) -> None:
-        while task := self._outbox.take(key):
-            with structlog.contextvars.bound_contextvars(ontology_id=task.event.ontology_id):
-                self._tell(task)
+        try:
+            while task := self._outbox.take(key):
+                with structlog.contextvars.bound_contextvars(ontology_id=task.event.ontology_id):
+                    self._tell(task)
+        except BaseException:
+            self._outbox.leave(key)
+            raise
 
     def _tell(self, task: Task) -> None:
         started = time.monotonic()

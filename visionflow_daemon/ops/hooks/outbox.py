@@ -110,7 +110,8 @@ class Outbox:
             for event in events:
                 for key in self._hooks:
                     self._put(key, event)
-            self._keep(ontology_id)
+            if self._hooks or condition is None:
+                self._keep(ontology_id)
             self._changed.notify_all()
 
     def forget(self, ontology_id: str) -> None:
@@ -122,15 +123,12 @@ class Outbox:
             del self._conditions[ontology_id]
 
     def take(self, key: str) -> Task | None:
-        """Wait until there is something to tell a hook, and give it; None when there will be nothing more.
-
-        When the daemon is about to end, what was never tried still is, as long as there is time.
-        """
+        """Wait until there is something to tell a hook, and give it; None when there will be nothing more."""
         with self._changed:
             while key in self._hooks:
                 slot = min(self._waiting(key), key=lambda slot: slot.due, default=None)
                 now = self._monotonic()
-                if slot is not None and slot.due <= now and self._is_worth_it(slot, now) and (event := slot.take()):
+                if slot is not None and slot.due <= now and (event := slot.take()):
                     return Task(key, self._hooks[key], event, slot.attempts)
                 if self._closing.is_set():
                     break
@@ -169,9 +167,6 @@ class Outbox:
         slot.failed(now + wait)
         return Fate.TRIED_AGAIN, wait
 
-    def _is_worth_it(self, slot: Slot, now: float) -> bool:
-        return not self._closing.is_set() or (slot.attempts == 0 and now < self._closing.ends_at)
-
     def _put(self, key: str, event: Event) -> None:
         hook = self._hooks.get(key)
         if hook is None or (hook.sources and event.ontology_id not in hook.sources):
@@ -183,7 +178,11 @@ class Outbox:
             self._slots[place].put(None, self._monotonic())
 
     def _waiting(self, key: str) -> list[Slot]:
-        return [slot for place, slot in self._slots.items() if place[0] == key and slot.waiting and not slot.told]
+        """Give what there is to tell a hook; about to end, only what was never tried, and only while there is time."""
+        slots = [slot for place, slot in self._slots.items() if place[0] == key and slot.waiting and not slot.told]
+        if not self._closing.is_set():
+            return slots
+        return [slot for slot in slots if slot.attempts == 0 and self._monotonic() < self._closing.ends_at]
 
     def _keep(self, ontology_id: str) -> None:
         """Write down what is to outlive a restart."""

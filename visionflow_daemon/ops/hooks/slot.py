@@ -48,9 +48,9 @@ class Slot:
 
     def delivered(self, now: float) -> None:
         """Note that the hook has been told."""
-        self.told, self.attempts, self.since = None, 0, now
+        self.told, self.is_outdated, self.attempts, self.since = None, False, 0, now
 
     def failed(self, due: float) -> None:
         """Note that the hook could not be told; what waits, or else the same event, is due then."""
-        self.waiting, self.told, self.due = self.event, None, due
-        self.is_outdated = False
+        self.waiting, self.due = self.event, due
+        self.told, self.is_outdated = None, False
