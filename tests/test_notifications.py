@@ -16,7 +16,7 @@ from tests import log_lines
 from tests.git.servers import free_port
 from tests.hooks.support import answers, hangs, program, recorder, webhook
 from tests.support import PROJECT, Daemon, Repo, Running, class_page, eventually
-from tests.test_daemon import page
+from tests.test_daemon import page, silent_server
 
 ALL = '["changed", "failing", "recovered", "held"]'
 HUSH = "opensesame-4711"
@@ -160,6 +160,29 @@ def test_sigterm_ends_it_in_the_middle_of_deliveries_that_hang(repo: Repo, daemo
             eventually(lambda: kinds(told()) == ["changed"])
             assert running.end() == 0
         assert server.got[0].json["id"] == server.got[1].json["id"]
+
+
+def test_what_a_killed_daemon_was_telling_is_told_by_the_next(repo: Repo, daemon: Daemon) -> None:
+    repo.commit(page(1))
+    with webhook() as server:
+        server.then = [hangs]
+        path = config(daemon, repo.path, f'url = "{server.url}"\non = {ALL}')
+        with daemon.running("--config", path) as running:
+            server.until(1)
+            running.end(signal.SIGKILL)
+        with daemon.running("--config", path) as running:
+            running.until("notification sent")
+            assert running.end() == 0
+        assert len({each.json["id"] for each in server.got}) == 1
+
+
+def test_that_the_daemon_ends_is_no_failure(daemon: Daemon) -> None:
+    command, told = recorder(daemon.folder)
+    with silent_server() as url, daemon.running("--config", config(daemon, url, to(command))) as running:
+        running.until("migration applied")
+        assert running.end() == 0
+        running.until("pass stopped")
+    assert told() == []
 
 
 def test_sighup_changes_who_is_told(repo: Repo, daemon: Daemon) -> None:

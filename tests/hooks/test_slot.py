@@ -149,6 +149,8 @@ def test_the_document_says_when_it_is_sent_and_in_a_line_what_happened() -> None
     assert sent["text"] == "kg is at 000000000000: 2 saved, 0 skipped, 1 failed, 3 deleted; 7 in the ledger"
     assert state(Kind.FAILING).text == "kg is failing: no answer"
     assert state(Kind.HELD).text == "kg is held: no answer"
+    called = state(Kind.FAILING, reason="<!channel> @all <a|b>\x1b").text
+    assert not set("<>@\x1b") & set(called)
     assert state(Kind.RECOVERED, 3).text == f"kg is in step again at cccccccccccc: 3 pass(es) failed since {AT}"
 
 

@@ -14,6 +14,9 @@ from visionflow_daemon.environment import EVENT
 from visionflow_daemon.model import harmless, timestamp
 
 VERSION = 1
+NO_MARKUP = str.maketrans({"<": "\u2039", ">": "\u203a", "@": "\uff20"})
+"""Chats take these for markup, or call everybody by them; what a remote says is to do neither."""
+
 COUNTS = ("saved", "skipped", "failed", "deleted")
 
 
@@ -85,18 +88,20 @@ class Event:
 
     @property
     def text(self) -> str:
-        """Say it in a line for people."""
-        name, commit = harmless(self.ontology_id), (self.commit or "")[:12]
+        """Say it in a line for people, without markup of any chat."""
+        return harmless(f"{self.ontology_id} {self._told()}").translate(NO_MARKUP)
+
+    def _told(self) -> str:
+        commit, trouble = (self.commit or "")[:12], self.trouble
         if self.changes is not None:
             counts = ", ".join(f"{getattr(self.changes, each)} {each}" for each in COUNTS)
             waiting = f"; {self.changes.ledger} in the ledger" if self.changes.ledger else ""
-            return f"{name} is at {commit}: {counts}{waiting}"
-        if self.trouble is None:
-            return f"{name} is in step at {commit}"
+            return f"is at {commit}: {counts}{waiting}"
+        if trouble is None:
+            return f"is in step at {commit}"
         if self.kind is Kind.RECOVERED:
-            trouble = self.trouble
-            return f"{name} is in step again at {commit}: {trouble.failures} pass(es) failed since {trouble.since}"
-        return f"{name} is {self.kind}: {self.trouble.reason}"
+            return f"is in step again at {commit}: {trouble.failures} pass(es) failed since {trouble.since}"
+        return f"is {self.kind}: {trouble.reason}"
 
     def document(self, now: datetime) -> bytes:
         """Write the JSON document that is sent at this moment."""
