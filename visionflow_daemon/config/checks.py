@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ipaddress import ip_network
 
+from visionflow_daemon.config.notifications import notification_problems
 from visionflow_daemon.config.values import FOLLOW_WORKTREE, FOLLOWS, LOG_FORMATS, LOG_LEVELS, Config, SourceConfig
 from visionflow_daemon.errors import ConfigError
 from visionflow_daemon.git.credentials import is_remote, url_problem
@@ -45,6 +46,7 @@ def check(config: Config) -> None:
         *_not_one_of("log.format", config.log.format, LOG_FORMATS),
         *_not_one_of("log.level", config.log.level, LOG_LEVELS),
     ]
+    problems += notification_problems(config.notifications)
     owners: dict[str, int] = {}
     for at, source in enumerate(config.sources):
         problems += _source_problems(f"sources[{at}]", source)

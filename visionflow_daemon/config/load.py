@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from visionflow_daemon.config.checks import check
+from visionflow_daemon.config.notifications import unknown_sources
 from visionflow_daemon.config.secrets import PASSWORD, WEBHOOK
 from visionflow_daemon.config.values import Config
 from visionflow_daemon.environment import override
@@ -34,6 +35,7 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Config:
         check(config)
     except ConfigError as error:
         problems += error.problems
+    problems += unknown_sources(config)
     if problems:
         raise ConfigError(*problems)
     return config

@@ -59,9 +59,9 @@ def credentials(source: SourceConfig, base: Path, environment: Mapping[str, str]
     password = environment.get(PASSWORD)
     folder = environment.get("CREDENTIALS_DIRECTORY")
     if source.password_file:
-        password = _secret(base / Path(source.password_file).expanduser())
+        password = secret(base / Path(source.password_file).expanduser())
     elif password is None and folder and (Path(folder) / "git-password").exists():
-        password = _secret(Path(folder) / "git-password")
+        password = secret(Path(folder) / "git-password")
     key = str(base / Path(source.ssh_key_file).expanduser()) if source.ssh_key_file else None
     return Credentials(source.username, password, key)
 
@@ -79,7 +79,7 @@ def webhook_secrets(source: SourceConfig, base: Path, environment: Mapping[str, 
     elif text is None and folder and (Path(folder) / "webhook-secret").exists():
         path = Path(folder) / "webhook-secret"
     if path is not None:
-        text, where = _secret(path), str(path)
+        text, where = secret(path), str(path)
     if text is None:
         return ()
     lines = [line for each in text.split("\n") if (line := each.rstrip("\r"))]
@@ -91,7 +91,8 @@ def webhook_secrets(source: SourceConfig, base: Path, environment: Mapping[str, 
         raise ConfigError(f"the webhook secret in {where}: {error}") from None
 
 
-def _secret(path: Path) -> str:
+def secret(path: Path) -> str:
+    """Read the secret in a file. Raises ConfigError, which names the file alone."""
     try:
         return path.read_text("utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:

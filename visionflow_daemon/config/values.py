@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from visionflow_daemon.git.credentials import redact
 from visionflow_daemon.git.repository import Network
@@ -18,6 +19,7 @@ FOLLOW_WORKTREE = "worktree"
 FOLLOWS = ("commits", FOLLOW_WORKTREE)
 LOG_FORMATS = ("auto", "json", "console")
 LOG_LEVELS = ("debug", "info", "warning", "error")
+NOTIFY_ON = ("changed", "failing", "recovered", "held")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,34 @@ class WebhookConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class NotificationConfig:
+    """Who is told how passes end: a program, or the URL of a webhook, which may stand in a file.
+
+    `sources` are the ontologies it is about, all where it is empty; `timeout` and `keep_trying` are in seconds.
+    """
+
+    on: tuple[str, ...] = ("failing", "recovered", "held")
+    command: tuple[str, ...] = ()
+    url: str | None = None
+    url_file: str | None = None
+    secret_file: str | None = None
+    token_file: str | None = None
+    sources: tuple[str, ...] = ()
+    timeout: float = 10.0
+    keep_trying: float = 3600.0
+
+    @property
+    def shown(self) -> str:
+        """The name by which messages call it, without secrets: the path of a webhook's URL often is one."""
+        if self.command:
+            return self.command[0]
+        if self.url is None:
+            return f"the webhook in {self.url_file}"
+        parts = urlsplit(redact(self.url))
+        return f"{parts.scheme}://{parts.netloc}"
+
+
+@dataclass(frozen=True, slots=True)
 class LogConfig:
     """What is logged, and in which form; `auto` is console on a terminal, JSON elsewhere."""
 
@@ -129,6 +159,7 @@ class Config:
     webhook: WebhookConfig = WebhookConfig()
     network: Network = field(default_factory=Network)
     breaker: Rules = field(default_factory=Rules)
+    notifications: tuple[NotificationConfig, ...] = ()
     log: LogConfig = LogConfig()
     base: Path = Path()
 

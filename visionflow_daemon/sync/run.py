@@ -31,7 +31,10 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """How a pass went. `run_id` is None when there was nothing to do, `is_whole` false when it was stopped."""
+    """How a pass went. `run_id` is None when there was nothing to do, `is_whole` false when it was stopped.
+
+    `from_commit` is that of the checkpoint before it; None before the first, and where there was nothing to do.
+    """
 
     ontology_id: str
     source: str
@@ -44,6 +47,7 @@ class Summary:
     ledger: int
     run_id: str | None
     is_whole: bool
+    from_commit: str | None = None
 
 
 def run_pass(job: Job, services: Services, find_target: Callable[[], Target]) -> Summary:
@@ -224,6 +228,7 @@ def _summary(
         ledger=ledger.size(services.database, job.ontology_id),
         run_id=run.run_id if run else None,
         is_whole=is_whole,
+        from_commit=run.from_commit if run else None,
     )
     log.info(
         "pass finished" if run else "nothing to do",
