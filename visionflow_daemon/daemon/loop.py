@@ -28,6 +28,7 @@ from visionflow_daemon.ops.observer import Observer
 from visionflow_daemon.storage.database import database_path
 from visionflow_daemon.sync.breakers import Breakers
 from visionflow_daemon.sync.job import Services
+from visionflow_daemon.sync.meter import Meter, Unmeasured
 
 log = structlog.get_logger()
 
@@ -49,6 +50,7 @@ class Loop:
         rota: Rota,
         notify: Notify,
         observer: Observer,
+        meter_of: Callable[[str], Meter] = lambda _: Unmeasured(),
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._load = load
@@ -57,6 +59,7 @@ class Loop:
         self._rota = rota
         self._notify = notify
         self._observer = observer
+        self._meter_of = meter_of
         self._now = now
         self._stop = Stop(notify)
         self._is_changed = threading.Event()
@@ -154,6 +157,7 @@ class Loop:
             Telling(source.ontology_id, self._observer, self._notify),
             self._now,
             self._stop.sleep,
+            self._meter_of(source.ontology_id),
         )
         job = replace(job, held_at=self._held_at.get(source.ontology_id))
         return passes.attempt(passes.source_of(self._config, source, self._state), job, services)
@@ -200,8 +204,9 @@ def serve(load: Callable[[], Config]) -> ExitCode:
     """
     state = state_directory(os.environ)
     wake = Wake()
-    with shown(load(), state) as observer:
-        loop = Loop(load, state, wake=wake, rota=Rota(wake), notify=Notify(os.environ), observer=observer)
+    with shown(load(), state) as (observer, meter_of):
+        notify = Notify(os.environ)
+        loop = Loop(load, state, wake=wake, rota=Rota(wake), notify=notify, observer=observer, meter_of=meter_of)
         with heard({signal.SIGTERM: loop.stop, signal.SIGINT: loop.stop, signal.SIGHUP: loop.read_anew}):
             loop.run()
     return ExitCode.OK

@@ -216,7 +216,7 @@ def serve(
     Raises ConfigError where the address can't be had.
     """
     rules = rules or Rules()
-    metrics = Metrics(board, readers, rules.ready_intervals)
+    metrics = Metrics(board, readers, rules.ready_intervals, rules.alive_seconds)
     routes = answers.routes(board, readers, metrics, rules.ready_intervals, rules.alive_seconds)
     try:
         server = Server(address, routes, rules.names)

@@ -22,6 +22,9 @@ class Observer(Protocol):
     def pass_begun(self, ontology_id: str, why: str) -> None:
         """Note that a pass begins, and what asked for it; one of the two ends below follows."""
 
+    def head_found(self, ontology_id: str, commit: str, *, is_there: bool) -> None:
+        """Note the commit at the source's head, and whether the database is there; not told where none is found."""
+
     def planned(self, ontology_id: str, files: int) -> None:
         """Note how many files the pass is going to touch; not told where that is none."""
 
@@ -48,6 +51,9 @@ class Unobserved:
         """Nobody looks."""
 
     def pass_begun(self, ontology_id: str, why: str) -> None:
+        """Nobody looks."""
+
+    def head_found(self, ontology_id: str, commit: str, *, is_there: bool) -> None:
         """Nobody looks."""
 
     def planned(self, ontology_id: str, files: int) -> None:
