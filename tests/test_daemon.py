@@ -283,7 +283,7 @@ def test_it_shows_health_metrics_and_a_page_while_it_works(repo: Repo, daemon: D
         status, metrics = asked(port, "/metrics")
         assert status == 200
         assert re.search(r'^visionflow_ledger_files\{ontology_id="default"\} 1.0$', metrics, re.MULTILINE)
-        assert 'visionflow_parse_duration_seconds_count{ontology_id="default"} 3.0' in metrics
+        assert 'visionflow_parse_duration_seconds_count{ontology_id="default"} 2.0' in metrics
         assert 'visionflow_lag_seconds{ontology_id="default"} 0.0' in metrics
         status, shown = asked(port, "/")
         assert status == 200
