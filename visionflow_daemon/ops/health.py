@@ -59,7 +59,7 @@ def _of(source: SourceStanding, now: datetime, readers: Readers, ready_intervals
 
 
 def is_held(source: SourceStanding) -> bool:
-    """Tell whether the last pass was held: until a person decides, or another commit comes, all others will be."""
+    """Tell whether the last pass ended with the exit code of what waits for a person, or for another commit."""
     failure = source.last_failure
     return source.consecutive_failures > 0 and failure is not None and failure.code is ExitCode.HELD
 

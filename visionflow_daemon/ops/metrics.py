@@ -104,7 +104,7 @@ class BoardCollector(Collector):
         seen = _gauge("head_seen_timestamp_seconds", "When the commit at the head of the source was last asked for.")
         lag = _gauge("lag_seconds", "For how long the database has lacked a commit that was seen at the head.")
         failures = _gauge("consecutive_failures", "Passes that failed since the last that came through.")
-        held = _gauge("held", "1 if the last pass was held, and waits for a person, else 0.")
+        held = _gauge("held", "1 if the last pass was held (exit code 5), else 0.")
         planned = _gauge("pass_planned_files", "Files that the pass under way will touch.")
         done = _gauge("pass_done_files", "Files that the pass under way is done with.")
         for source in snapshot.sources:
