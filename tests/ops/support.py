@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from visionflow_daemon.ops.board import Board
-from visionflow_daemon.ops.readers import Held, Readers
+from visionflow_daemon.ops.readers import Disk, Held, Readers
 from visionflow_daemon.storage.checkpoint import LastRun, Tally
 from visionflow_daemon.storage.files import Totals
 from visionflow_daemon.storage.ledger import LedgerEntry
@@ -77,7 +77,12 @@ class Told:
 
     def readers(self) -> Readers:
         """Give readers that say so."""
-        return Readers(lambda _: self.held, lambda _: self.breakers, lambda _: self.checked)
+        return Readers(
+            lambda _: self.held,
+            lambda _: self.breakers,
+            lambda _: self.checked,
+            lambda: [Disk(place, 30, 100) for place in ("database", "state")],
+        )
 
 
 def run(**more: object) -> LastRun:

@@ -31,6 +31,7 @@ from visionflow_daemon.ops.systemd import Notify
 from visionflow_daemon.storage.database import database_path
 from visionflow_daemon.sync.breakers import Breakers
 from visionflow_daemon.sync.job import Services
+from visionflow_daemon.sync.meter import Meter, Unmeasured
 
 log = structlog.get_logger()
 
@@ -55,6 +56,7 @@ class Loop:
         observer: Observer,
         receiver: Receiver | None = None,
         adopted: Callable[[Config], None] = lambda _: None,
+        meter_of: Callable[[str], Meter] = lambda _: Unmeasured(),
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._load = load
@@ -65,6 +67,7 @@ class Loop:
         self._observer = observer
         self._receiver = receiver or Receiver(wake.ask_soon)
         self._adopted = adopted
+        self._meter_of = meter_of
         self._now = now
         self._stop = Stop(notify)
         self._is_changed = threading.Event()
@@ -165,6 +168,7 @@ class Loop:
             Telling(source.ontology_id, self._observer, self._notify),
             self._now,
             self._stop.sleep,
+            self._meter_of(source.ontology_id),
         )
         job = replace(job, held_at=self._held_at.get(source.ontology_id))
         return passes.attempt(passes.source_of(self._config, source, self._state), job, services)
@@ -216,7 +220,10 @@ def serve(load: Callable[[], Config]) -> ExitCode:
     state = state_directory(os.environ)
     wake = Wake()
     receiver = Receiver(wake.ask_soon)
-    with shown(load(), state, receiver) as board, closing(Notifier(state, board.notified)) as notifier:
+    with (
+        shown(load(), state, receiver) as (board, meter_of),
+        closing(Notifier(state, board.notified)) as notifier,
+    ):
         loop = Loop(
             load,
             state,
@@ -226,6 +233,7 @@ def serve(load: Callable[[], Config]) -> ExitCode:
             observer=Each(board, notifier),
             receiver=receiver,
             adopted=notifier.configured,
+            meter_of=meter_of,
         )
         with heard({signal.SIGTERM: loop.stop, signal.SIGINT: loop.stop, signal.SIGHUP: loop.read_anew}):
             loop.run()

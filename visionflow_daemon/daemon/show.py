@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from visionflow_daemon.ops.board import Board
 from visionflow_daemon.ops.inbound.receiver import Receiver
 from visionflow_daemon.ops.observer import Observer, Unobserved
 from visionflow_daemon.ops.readers import readers_of
+from visionflow_daemon.sync.meter import Meter, Unmeasured
 
 log = structlog.get_logger()
 
@@ -24,14 +25,16 @@ MARGIN = 60.0
 
 
 @contextmanager
-def shown(config: Config, state: Path, receiver: Receiver) -> Iterator[Observer]:
-    """Give the observer for the daemon's loop; what it is told is served meanwhile, and webhooks are received.
+def shown(config: Config, state: Path, receiver: Receiver) -> Iterator[tuple[Observer, Callable[[str], Meter]]]:
+    """Give the observer for the daemon's loop, and what measures each source's passes.
+
+    Both are served meanwhile, and webhooks are received.
 
     Raises ConfigError.
     """
     where = config.http
     if not where.port:
-        yield Unobserved()
+        yield Unobserved(), _unmeasured
         return
     board = Board()
     rules = http.Rules(
@@ -42,4 +45,8 @@ def shown(config: Config, state: Path, receiver: Receiver) -> Iterator[Observer]
     readers = readers_of(config.database, config.base, state)
     with http.serve(board, readers, (where.address, where.port), rules, receiver) as server:
         log.info("serving http", address=where.address, port=server.server_address[1])
-        yield board
+        yield board, board.meter
+
+
+def _unmeasured(_: str) -> Meter:
+    return Unmeasured()

@@ -44,6 +44,10 @@ class Telling:
     notify: Notify
     files: int = 0
 
+    def found(self, commit: str, *, is_there: bool) -> None:
+        """Tell what is to be reached."""
+        self.observer.head_found(self.ontology_id, commit, is_there=is_there)
+
     def started(self, planned: int) -> None:
         """Tell how many files it will touch."""
         self.files = planned

@@ -99,7 +99,10 @@ def status_of(snapshot: Snapshot, readers: Readers, ready_intervals: float) -> d
 def _source(source: SourceStanding, readers: Readers, now: str) -> dict[str, Any]:
     held = readers.held(source.ontology_id)
     told = asdict(source)
-    del told["counts"]["durations"]
+    told["counts"]["seconds"] = told["counts"].pop("durations")["seconds"]
+    measured = told.pop("measured")
+    told["load"] = measured.pop("load")
+    told["retries"] = {step: each["again"] for step, each in measured.items()}
     told["commit"] = source.commit or held.commit
     told["branch"] = source.branch or held.branch
     told["holds"] = asdict(held.totals) if held.totals else None

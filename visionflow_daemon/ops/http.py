@@ -271,7 +271,7 @@ def serve(
     """
     rules = rules or Rules()
     receiver = receiver or Receiver(_ask_nobody)
-    metrics = Metrics(board, readers, rules.ready_intervals)
+    metrics = Metrics(board, readers, rules.ready_intervals, rules.alive_seconds)
     metrics.add(receiver.counts)
     routes = answers.routes(board, readers, metrics, rules.ready_intervals, rules.alive_seconds)
     try:

@@ -27,6 +27,9 @@ class Observer(Protocol):
     def pass_begun(self, ontology_id: str, why: str) -> None:
         """Note that a pass begins, and what asked for it; one of the two ends below follows."""
 
+    def head_found(self, ontology_id: str, commit: str, *, is_there: bool) -> None:
+        """Note the commit at the source's head, and whether the database is there; not told where none is found."""
+
     def planned(self, ontology_id: str, files: int) -> None:
         """Note how many files the pass is going to touch; not told where that is none."""
 
@@ -56,6 +59,9 @@ class Unobserved:
         """Nobody looks."""
 
     def pass_begun(self, ontology_id: str, why: str) -> None:
+        """Nobody looks."""
+
+    def head_found(self, ontology_id: str, commit: str, *, is_there: bool) -> None:
         """Nobody looks."""
 
     def planned(self, ontology_id: str, files: int) -> None:
@@ -94,6 +100,10 @@ class Each:
     def pass_begun(self, ontology_id: str, why: str) -> None:
         """Tell all."""
         self._tell(lambda each: each.pass_begun(ontology_id, why))
+
+    def head_found(self, ontology_id: str, commit: str, *, is_there: bool) -> None:
+        """Tell all."""
+        self._tell(lambda each: each.head_found(ontology_id, commit, is_there=is_there))
 
     def planned(self, ontology_id: str, files: int) -> None:
         """Tell all."""

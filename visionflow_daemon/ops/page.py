@@ -6,7 +6,7 @@ from visionflow_daemon.model import timestamp
 from visionflow_daemon.ops.chart import chart, colour_of, done_of, seconds_of
 from visionflow_daemon.ops.health import Readiness, readiness
 from visionflow_daemon.ops.readers import FAILURES, Held, Readers
-from visionflow_daemon.ops.standing import Progress, Snapshot, SourceStanding
+from visionflow_daemon.ops.standing import Head, Progress, Snapshot, SourceStanding
 from visionflow_daemon.ops.style import POLICY, SCRIPT, STYLE, icon
 from visionflow_daemon.ops.words import ago, ahead, clock, escaped, number, span
 from visionflow_daemon.storage.checkpoint import LastRun
@@ -59,6 +59,8 @@ def _source(source: SourceStanding, ready: Readiness, readers: Readers, snapshot
     where = [escaped(source.location)]
     where += [f"<code>{escaped(branch)}</code>"] if branch else []
     where += [f'<code title="{escaped(commit)}">{escaped(commit[:12])}</code>'] if commit else []
+    if source.head and source.head.lag_seconds:
+        where.append(f'head <code title="{escaped(source.head.commit)}">{escaped(source.head.commit[:12])}</code>')
     return (
         f'<section><div class="top"><h2>{escaped(source.ontology_id)}</h2><span class="badge {colour}">{word}</span>'
         f'</div><p class="where">{" · ".join(where)}</p>'
@@ -120,6 +122,8 @@ def _figures(source: SourceStanding, ready: Readiness, held: Held, snapshot: Sna
     due = "running" if source.progress else ahead(source.next_due, snapshot.at)
     figures = [
         ("last in step", ago(ready.last_success, snapshot.at), "" if ready.is_ready else "bad"),
+        ("behind the head", *_lag(source.head)),
+        ("head seen", ago(source.head.seen_at if source.head else None, snapshot.at), ""),
         ("next pass", due, ""),
     ]
     if totals := held.totals:
@@ -131,6 +135,12 @@ def _figures(source: SourceStanding, ready: Readiness, held: Held, snapshot: Sna
             ("axioms", number(totals.axioms), ""),
         ]
     return "<dl>" + "".join(f'<div><dt>{a}</dt><dd class="{c}">{b}</dd></div>' for a, b, c in figures) + "</dl>"
+
+
+def _lag(head: Head | None) -> tuple[str, str]:
+    if head is None:
+        return "not known yet", ""
+    return (f"for {span(head.lag_seconds)}", "warn") if head.lag_seconds else ("no", "")
 
 
 def _passes(runs: tuple[LastRun, ...]) -> str:

@@ -67,8 +67,10 @@ def run_pass(job: Job, services: Services, find_target: Callable[[], Target]) ->
         held = checkpoint.load(services.database, job.ontology_id)
         _refuse_other_source(job, held, target)
         digest = selection_digest(job)
+        is_there = _says_the_same(held, target, digest)
+        services.watcher.found(target.commit, is_there=is_there)
         planned = make_plan(job, services, target, held, digest)
-        if not planned.size and _says_the_same(held, target, digest):
+        if not planned.size and is_there:
             return _summary(job, services, target, planned, started)
         mark = f"{target.source} {target.branch} {target.treeish} {digest}"
         if mark == job.held_at and not planned.to_save:
@@ -121,6 +123,7 @@ def _begin(job: Job, services: Services, target: Target, held: Checkpoint | None
     persistently(
         lambda: checkpoint.begin(services.database, job.ontology_id, target.source, target.branch, run, now),
         services.sleep,
+        services.meter.record,
     )
     log.info(
         "pass started",
@@ -178,7 +181,9 @@ def _apply_and_finish(
     if is_whole:
         reached = _reached(target, digest)
         persistently(
-            lambda: checkpoint.finish(database, job.ontology_id, reached, run, progress.tally, now), services.sleep
+            lambda: checkpoint.finish(database, job.ontology_id, reached, run, progress.tally, now),
+            services.sleep,
+            services.meter.record,
         )
         database.settle()
     else:

@@ -130,7 +130,7 @@ def _sync_remote(source: Source, job: Job, services: Services, *, anew: bool) ->
                     source.location, source.branch, source.state, source.credentials(), source.network, services.stop
                 )
             )
-            target = persistently(lambda: _target(remote, held, anew=anew), services.sleep)
+            target = persistently(lambda: _target(remote, held, anew=anew), services.sleep, services.meter.fetch)
             if not anew and checkpoint.was_cut_off(services.database, job.ontology_id):
                 _refuse_damaged(remote.clone)
             return target
