@@ -134,7 +134,7 @@ class Browser:
             self.send("Target.disposeBrowserContext", browserContextId=context)
 
     def _read(self, descriptor: int) -> None:
-        with open(descriptor, "rb", buffering=0) as stream:  # noqa: PTH123 - a pipe has no path
+        with open(descriptor, "rb", buffering=0) as stream:
             rest = b""
             while part := stream.read(1 << 20):
                 *whole, rest = (rest + part).split(b"\0")

@@ -19,7 +19,7 @@ from visionflow_daemon.storage.files import Totals
 from visionflow_daemon.sync.breaker import Breaker, Guarded
 
 HOSTILE = (
-    "</code></td></title></style><script>window.owned=1;alert(1)</script><img src=x onerror=\"window.owned=2\">'"
+    '</code></td></title></style><script>window.owned=1;alert(1)</script><img src=x onerror="window.owned=2">\''
     "\"onmouseover='window.owned=3'\u202edesrever\u2066\x1b[31m\x00\u2028&amp;\udcff${window.owned=4}{{7*7}}"
 )
 """Markup, quotes, what turns the direction of writing, control characters, half a surrogate, templates."""
