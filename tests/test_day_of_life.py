@@ -6,6 +6,7 @@ import json
 import signal
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,11 +18,14 @@ from benchmarks.pages import Ontology
 from tests.git.servers import free_port, git_daemon
 from tests.ops.support import Web
 from tests.support import Content, Daemon, Repo, Running, eventually, outline_page
-from tests.vitals import Vitals, measure
+from tests.vitals import Vitals, arenas, measure
 
 MOST_MB = 100
 MORE_MB = 5
 """What the daemon may need at any time, and how much more than when it was warm."""
+
+MOST_HEAPS = 1
+"""Heaps beside the first."""
 
 PATHS = (
     *(("/metrics", {200}), ("/status", {200}), ("/", {200}), ("/livez", {200}), ("/metrics", {200})),
@@ -266,3 +270,16 @@ def test_a_day_of_life_needs_no_more_than_its_morning(daemon: Daemon, day: Day, 
         assert daemon.dump_bytes("kg.db", "--ontology-id", name) == daemon.dump_bytes(
             f"fresh-{name}.db", "--ontology-id", name
         )
+
+
+def test_threads_share_a_few_heaps(repo: Repo, daemon: Daemon) -> None:
+    """See that no thread gets a heap of its own: what one has left free, no other could use."""
+    port = free_port()
+    daemon.environment["VISIONFLOW_HTTP__PORT"] = str(port)
+    repo.commit({f"p{number}.md": outline_page(f"Page {number}") for number in range(200)})
+    with daemon.running("--source", repo.path, "--database", "kg.db", "--workers", "8") as running:
+        running.until("pass finished")
+        with ThreadPoolExecutor(8) as askers:
+            assert {each.status for each in askers.map(Web(port).get, ["/metrics", "/status", "/"] * 20)} == {200}
+        assert arenas(running.process.pid) <= MOST_HEAPS
+        assert running.end() == 0

@@ -9,6 +9,9 @@ from pathlib import Path
 LOOKS, MOST_LOOKS = 8, 200
 """A thread that answers a request, or a descriptor that a pass has open, is gone at the next look; a child later."""
 
+HEAP = 64 << 20
+"""Bytes of addresses that glibc reserves for each heap of a thread."""
+
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
@@ -100,3 +103,16 @@ def _size(path: Path) -> int:
         return path.stat().st_size // 1024
     except FileNotFoundError:
         return 0
+
+
+def arenas(process: int) -> int:
+    """Count the heaps, beside the first, that glibc has reserved: 64 MiB of addresses each, for threads."""
+    found, reserved, end = 0, 0, ""
+    for line in Path(f"/proc/{process}/maps").read_text().splitlines():
+        addresses, rights, _, device, *_ = line.split()
+        begin, _, last = addresses.partition("-")
+        size = int(last, 16) - int(begin, 16)
+        if rights == "---p" and device == "00:00" and begin == end and reserved + size == HEAP:
+            found += 1
+        reserved, end = (size if rights == "rw-p" else 0), last
+    return found

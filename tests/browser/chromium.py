@@ -1,4 +1,4 @@
-"""A real Chromium, driven through its own pipe: the DevTools protocol, one JSON message after another (ADR 0022)."""
+"""A real Chromium, driven through its own pipe: the DevTools protocol, one JSON message after another."""
 
 from __future__ import annotations
 
@@ -197,14 +197,15 @@ class Tab:
         return done["result"].get("value")
 
     def until(self, expression: str, timeout: float = PATIENCE) -> Any:  # noqa: ANN401 - as above
-        """Wait until an expression is true in the page, and give its value."""
+        """Wait until an expression is true in the page, and give its value; a page half loaded makes it false."""
         found: list[Any] = []
+        patient = f"(() => {{ try {{ return {expression} }} catch {{ return null }} }})()"
 
         def holds() -> bool:
-            found[:] = [self.ask(expression)]
+            found[:] = [self.ask(patient)]
             return bool(found[0])
 
-        _wait(holds, f"never true: {expression}; the page says {self.ask('document.body.innerText')!r}", timeout)
+        _wait(holds, f"never true: {expression}", timeout)
         return found[0]
 
     @property
@@ -237,9 +238,9 @@ class Tab:
 
     def press(self, key: str) -> None:
         """Press a key."""
-        code = {"Tab": 9, "Enter": 13, "End": 35, "ArrowRight": 39}[key]
-        for kind in ("rawKeyDown", "keyUp"):
-            self.send("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
+        code, text = {"Tab": (9, ""), "Enter": (13, "\r")}[key]
+        self.send("Input.dispatchKeyEvent", type="keyDown", key=key, code=key, windowsVirtualKeyCode=code, text=text)
+        self.send("Input.dispatchKeyEvent", type="keyUp", key=key, code=key, windowsVirtualKeyCode=code)
 
     def named(self) -> list[tuple[str, str]]:
         """Give role and name of all that a screen reader would find."""

@@ -26,8 +26,10 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """Where pictures of the page go: the folder that VISIONFLOW_PICTURES names, so that people can look at them."""
-    folder = Path(os.environ.get("VISIONFLOW_PICTURES") or tmp_path)
+def pictures() -> Path | None:
+    """Where pictures of the page go, for people to look at: the folder that VISIONFLOW_PICTURES names, if any."""
+    if not (name := os.environ.get("VISIONFLOW_PICTURES")):
+        return None
+    folder = Path(name)
     folder.mkdir(parents=True, exist_ok=True)
     return folder

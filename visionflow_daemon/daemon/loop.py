@@ -14,6 +14,7 @@ import structlog
 
 from visionflow_daemon import logs, passes
 from visionflow_daemon.config.values import Config, SourceConfig
+from visionflow_daemon.daemon.memory import share_arenas
 from visionflow_daemon.daemon.rota import Rota
 from visionflow_daemon.daemon.show import shown
 from visionflow_daemon.daemon.signals import heard
@@ -198,6 +199,7 @@ def serve(load: Callable[[], Config]) -> ExitCode:
 
     Raises ConfigError where there is nothing that could be worked on, or no address to serve at.
     """
+    share_arenas(os.environ)
     state = state_directory(os.environ)
     wake = Wake()
     with shown(load(), state) as observer:

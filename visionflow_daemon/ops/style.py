@@ -7,7 +7,7 @@ from hashlib import sha256
 
 STYLE = """
 :root{color-scheme:light dark;--bg:#f6f6f4;--card:#fff;--ink:#1d1f21;--soft:#5f656b;--line:#e3e4e2;--track:#e8e9e7;
---ok:#1a7f4b;--run:#1f62d0;--bad:#b93425;--warn:#8a5a00;--okbg:#e6f4ec;--runbg:#e7f0fd;--badbg:#fcebe9;--warnbg:#fbf2dc;
+--ok:#17713f;--run:#1f62d0;--bad:#b93425;--warn:#8a5a00;--okbg:#e6f4ec;--runbg:#e7f0fd;--badbg:#fcebe9;--warnbg:#fbf2dc;
 --okbar:#4f9d74;--runbar:#4f86e0;--badbar:#d0503f;--warnbar:#b98319;--time:#a9adb1}
 @media(prefers-color-scheme:dark){:root{--bg:#131516;--card:#1b1e20;--ink:#e6e7e8;--soft:#a0a7ae;--line:#2c3033;
 --track:#2c3033;--ok:#4cc38a;--run:#7fb0fe;--bad:#f4877b;--warn:#e3b341;--okbg:#12291e;--runbg:#14243d;--badbg:#331a18;
