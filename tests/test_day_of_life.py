@@ -80,8 +80,8 @@ class Author:
     def mend_all(self) -> None:
         """Mend every page that is broken."""
         self.version += 1
-        self._commit({path: outline_page(f"Mended {number}") for number, path in enumerate(sorted(self.broken))})
-        self.broken.clear()
+        mended, self.broken = sorted(self.broken), set()
+        self._commit({path: _mended(path, number) for number, path in enumerate(mended)})
 
     def _page(self, number: int) -> tuple[str, Content]:
         return self.ontology.page(number, self.version)
@@ -111,21 +111,29 @@ class Author:
     def _mend(self) -> None:
         path = min(self.broken, default="pages/Fresh.md")
         self.broken.discard(path)
-        self._commit({path: outline_page(f"Mended {self.version}")})
+        self._commit({path: _mended(path, self.version)})
 
     def _rename(self) -> None:
         path = self._any()
         moved = f"moved/{self.version % 40}-{Path(path).name[-60:]}"
-        if path in self.broken:
-            self.broken ^= {path, moved}
+        is_broken = path in self.broken
+        self.broken -= {path, moved}
+        self.broken |= {moved} if is_broken else set()
         self._commit({path: None, moved: self.tree[path]})
 
     def _rewind(self) -> None:
         """Push by force: go back a few commits, and another way from there."""
-        commit, self.tree, self.broken = (self.past.pop() if len(self.past) > 1 else self.past[0])[:3]
-        self.tree, self.broken = dict(self.tree), set(self.broken)
+        self.past = self.past[: -self.random.randrange(1, 4)] or self.past[:1]
+        commit, tree, broken = self.past[-1]
+        self.tree, self.broken = dict(tree), set(broken)
         self.repo.set_tip(commit)
         self._change()
+
+
+def _mended(path: str, number: int) -> str:
+    if path.endswith(".ttl"):
+        return f"<urn:t:mended:{number}> a <http://www.w3.org/2002/07/owl#Class> .\n"
+    return outline_page(f"Mended {number}")
 
 
 @dataclass
