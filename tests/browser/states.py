@@ -114,9 +114,9 @@ class Stage:
     def breaks(self, name: str, reason: str) -> None:
         """Open the breaker of a source's remote."""
         now = self.clock.now()
-        since, retry = timestamp(now - timedelta(minutes=12)), timestamp(now + timedelta(minutes=4))
+        since, retry = timestamp(now - timedelta(minutes=12)), timestamp(now + timedelta(seconds=299))
         self.breakers[name] = [Breaker(Guarded.REMOTE, 6, since, reason, retry)]
-        self.board.next_due(name, now + timedelta(minutes=4))
+        self.board.next_due(name, now + timedelta(seconds=299))
 
     @contextmanager
     def shown(self) -> Iterator[str]:
@@ -166,7 +166,7 @@ def held() -> Stage:
     """Deletions that are held."""
     stage = Stage()
     name = stage.source("knowledge")
-    stage.clock.pass_by(75)
+    stage.clock.pass_by(86_340)
     reason = (
         "412 of 974 classes would be declared by no file any more (42 %, and 30 % are allowed): the deletions are "
         "held, all else is saved; --allow-mass-delete lets them go"

@@ -176,8 +176,8 @@ def test_two_sources_one_failing_and_one_with_an_open_breaker(
             assert tab.ask("document.querySelector('h1 + .badge').innerText") == "2 of 2 not ready"
             assert tab.ask("document.querySelector('h2').innerText") == name
             assert tab.ask("[...document.querySelectorAll('.tile')].map((each) => each.innerText)") == [
-                f"{name}\nfailing never",
-                "gone\nfailing never",
+                f"{name}\nfailing never in step",
+                "gone\nfailing never in step",
             ]
             for screen in (DESKTOP, PHONE):
                 tab.use(screen)

@@ -55,6 +55,8 @@ OUTSIDE = """
   .map((each) => each.outerHTML.slice(0, 200))
 """
 
+OVERLONG = "[...document.querySelectorAll('dd')].filter((e) => e.scrollWidth > e.clientWidth).map((e) => e.innerText)"
+
 
 @pytest.mark.parametrize("state", STATES)
 def test_each_state_fits_each_screen_and_can_be_read(browser: Browser, pictures: Path | None, state: str) -> None:
@@ -64,6 +66,7 @@ def test_each_state_fits_each_screen_and_can_be_read(browser: Browser, pictures:
             tab.open(url)
             assert tab.ask("document.documentElement.scrollWidth <= innerWidth"), name
             assert tab.ask(OUTSIDE) == [], name
+            assert tab.ask(OVERLONG) == [], name
             contrasts = tab.ask(CONTRASTS)
             assert len(contrasts) > 5
             assert min(contrasts)[0] >= LEAST_CONTRAST, (name, min(contrasts))

@@ -81,12 +81,13 @@ def overview(tiles: list[Tile], snapshot: Snapshot) -> str:
 
 def _tile(tile: Tile, snapshot: Snapshot) -> str:
     progress = tile.source.progress
-    told = [ago(tile.ready.last_success, snapshot.at)]
+    word = IN_STEP if tile.state.word.startswith(IN_STEP) else tile.state.word
+    last = ago(tile.ready.last_success, snapshot.at)
+    told = [last if word == IN_STEP else f"last {IN_STEP} {last}" if tile.ready.last_success else f"never {IN_STEP}"]
     if progress is not None and progress.planned:
         told = [share(progress.done, progress.planned)]
     if tile.failed:
         told.append(f"{number(tile.failed)} failed file{'s' if tile.failed > 1 else ''}")
-    word = IN_STEP if tile.state.word.startswith(IN_STEP) else tile.state.word
     return (
         f'<a href="#{tile.anchor}" class="tile"><b>{escaped(tile.source.ontology_id)}</b>'
         f'<span><span class="dot {tile.state.colour}">{word}</span> '

@@ -85,7 +85,7 @@ def _live(progress: Progress, snapshot: Snapshot) -> str:
     return (
         f'<div class="live"><p><span>{told}</span><span class="soft">{pace}{left}</span></p>'
         f'<progress max="{max(progress.planned, 1)}" value="{progress.done}" aria-label="files done"></progress>'
-        f'<p class="soft"><span>{escaped(progress.why)}</span><span>for {took}</span></p></div>'
+        f'<p class="soft"><span>why: {escaped(progress.why)}</span><span>for {took}</span></p></div>'
     )
 
 
@@ -139,7 +139,7 @@ def _passes(runs: tuple[LastRun, ...], *, is_open: bool) -> str:
     return (
         f"<h3>Recent passes</h3>{chart(runs)}<details{' open' if is_open else ''}><summary>The last "
         f"{f'{count} passes' if count > 1 else 'pass'}</summary>"
-        '<div class="scroll"><table><thead><tr><th scope="col">began, UTC</th><th scope="col">ended</th>'
+        '<div class="scroll"><table><thead><tr><th scope="col">began, UTC</th><th scope="col">outcome</th>'
         '<th scope="col" class="n">files</th><th scope="col" class="n">failed</th><th scope="col" class="n">took</th>'
         f'<th scope="col" class="hide">why so</th></tr></thead><tbody>{"".join(map(_run_row, runs[:PASSES]))}'
         "</tbody></table></div></details>"

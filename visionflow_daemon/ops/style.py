@@ -55,7 +55,7 @@ progress::-moz-progress-bar{background:var(--run)}
 progress:not([value])::-moz-progress-bar{background:none}
 @media(prefers-reduced-motion:no-preference){progress::-webkit-progress-value{transition:width 1.5s linear}
 progress:not([value]){animation:wait 2.4s ease-in-out infinite}@keyframes wait{50%{opacity:.45}}}
-dl{display:grid;grid-template-columns:8.8rem repeat(auto-fit,minmax(6rem,1fr));gap:.9rem .8rem;margin:1.1rem 0 0}
+dl{display:grid;grid-template-columns:9.8rem 9rem repeat(auto-fit,minmax(6rem,1fr));gap:.9rem .8rem;margin:1.1rem 0 0}
 dt{font-size:.8rem;color:var(--soft)}
 dd{margin:0;font-size:1.05rem;font-weight:600;letter-spacing:-.01em;line-height:1.35;white-space:nowrap}
 dd.bad,dd.warn{background:none}
@@ -89,7 +89,8 @@ a{color:inherit}
 #lost{display:none;position:sticky;top:.5rem;z-index:1;margin:0 0 1rem}
 .lost #lost{display:block}.lost main{opacity:.55}
 @media(max-width:36rem){body{padding:1rem .6rem 2rem}section{padding:.95rem .9rem 1rem}
-dl{grid-template-columns:8.4rem repeat(auto-fill,minmax(5.2rem,1fr));gap:.8rem .6rem}
+dl{grid-template-columns:repeat(6,1fr);gap:.8rem .5rem}dd{white-space:normal}
+dl div{grid-column:span 2}dl div:nth-child(-n+2){grid-column:span 3}
 nav:not([hidden]){grid-template-columns:repeat(auto-fill,minmax(10rem,1fr));gap:.5rem}
 .narrow{display:inline}.hide{display:none}
 .cards,.cards tbody{display:block}.cards thead{display:none}
