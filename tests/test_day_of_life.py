@@ -18,7 +18,7 @@ from benchmarks.pages import Ontology
 from tests.git.servers import free_port, git_daemon
 from tests.ops.support import Web
 from tests.support import Content, Daemon, Repo, Running, eventually, outline_page
-from tests.vitals import Vitals, arenas, measure
+from tests.vitals import Vitals, anonymous, arenas, measure
 
 MOST_MB = 100
 MORE_MB = 5
@@ -26,6 +26,9 @@ MORE_MB = 5
 
 MOST_HEAPS = 1
 """Heaps beside the first."""
+
+KEPT_MB = 10
+"""What a first sync may leave behind: the readers of all formats are imported by then."""
 
 PATHS = (
     *(("/metrics", {200}), ("/status", {200}), ("/", {200}), ("/livez", {200}), ("/metrics", {200})),
@@ -291,3 +294,15 @@ def test_threads_share_a_few_heaps(repo: Repo, daemon: Daemon) -> None:
             assert {each.status for each in askers.map(Web(port).get, ["/metrics", "/status", "/"] * 20)} == {200}
         assert arenas(running.process.pid) <= MOST_HEAPS
         assert running.end() == 0
+
+
+def test_what_a_first_sync_took_goes_back(repo: Repo, daemon: Daemon) -> None:
+    """Compare the memory after a first sync with that of a daemon that had nothing to do."""
+    repo.commit(dict(Ontology(SEED, 500).pages()))
+    needed = []
+    for event in ("pass finished", "nothing to do"):
+        with daemon.running("--source", repo.path, "--database", "kg.db") as running:
+            running.until(event, timeout=60)
+            needed.append(anonymous(running.process.pid))
+            assert running.end() == 0
+    assert needed[0] - needed[1] < KEPT_MB

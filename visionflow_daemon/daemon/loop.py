@@ -14,7 +14,7 @@ import structlog
 
 from visionflow_daemon import logs, passes
 from visionflow_daemon.config.values import Config, SourceConfig
-from visionflow_daemon.daemon.memory import share_arenas
+from visionflow_daemon.daemon.memory import give_back, share_arenas
 from visionflow_daemon.daemon.rota import Rota
 from visionflow_daemon.daemon.show import shown
 from visionflow_daemon.daemon.signals import heard
@@ -140,6 +140,8 @@ class Loop:
             done = self._attempt(source)
             structlog.contextvars.unbind_contextvars("run_id", "commit")
             self._note(ontology_id, done)
+            if done.summary is None or done.summary.run_id:
+                give_back()
 
     def _attempt(self, source: SourceConfig) -> passes.Attempt:
         job = passes.job_of(self._config, source)
