@@ -11,6 +11,7 @@ from visionflow_daemon.ops.standing import Snapshot, SourceStanding
 from visionflow_daemon.ops.words import ago, escaped, number, share
 
 IN_STEP = "in step"
+WITH_FAILED = "in step, with failed files"
 GRAVEST = ("bad", "warn", "run", "ok")
 
 
@@ -44,7 +45,7 @@ def state_of(source: SourceStanding, ready: Readiness, held: Held) -> State:
     if held.problem:
         return State(f"{IN_STEP}, database unreadable", "warn")
     if held.totals and held.totals.failed:
-        return State(f"{IN_STEP}, with failed files", "warn")
+        return State(WITH_FAILED, "warn")
     return State(IN_STEP, "ok")
 
 
@@ -62,8 +63,9 @@ def overall(tiles: list[Tile]) -> State:
         return State(_of("not ready", len(unready), len(tiles)), "bad")
     colour = next(each for each in GRAVEST if any(tile.state.colour == each for tile in tiles))
     alike = [tile.state.word for tile in tiles if tile.state.colour == colour]
-    if len(tiles) > 1 and all(tile.state.word.startswith(IN_STEP) for tile in tiles):
-        return State("all in step" + (", with failed files" if any(tile.failed for tile in tiles) else ""), colour)
+    words = {tile.state.word for tile in tiles}
+    if len(tiles) > 1 and words <= {IN_STEP, WITH_FAILED}:
+        return State(f"all {WITH_FAILED if WITH_FAILED in words else IN_STEP}", colour)
     word = alike[0] if len(set(alike)) == 1 else "with troubles"
     return State(_of(word, len(alike), len(tiles)), colour)
 
