@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cache
 
 ARENA_MAX = -8
 """The name of the setting in glibc's `mallopt`."""
@@ -20,10 +21,16 @@ def share_arenas(environment: Mapping[str, str]) -> None:
     """
     if "MALLOC_ARENA_MAX" not in environment:
         with suppress(OSError, AttributeError):
-            ctypes.CDLL(None).mallopt(ARENA_MAX, ARENAS)
+            _library().mallopt(ARENA_MAX, ARENAS)
 
 
 def give_back() -> None:
     """Give to the system what malloc holds free, once work that took much is done."""
     with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
+        _library().malloc_trim(0)
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    """Give the C library that this process runs with."""
+    return ctypes.CDLL(None)

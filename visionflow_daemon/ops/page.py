@@ -114,11 +114,7 @@ def _figures(source: SourceStanding, ready: Readiness, held: Held, snapshot: Sna
     due = "running" if source.progress else ahead(source.next_due, snapshot.at)
     is_fine = ready.is_ready or is_first(source, ready)
     figures = [
-        (
-            "last in step",
-            ago(ready.last_success, snapshot.at),
-            "" if is_fine else "bad",
-        ),
+        ("last in step", ago(ready.last_success, snapshot.at), "" if is_fine else "bad"),
         ("next pass", due, ""),
     ]
     if totals := held.totals:

@@ -73,7 +73,7 @@ svg{display:block;width:100%;height:6rem}
 .hit{fill:transparent}g:hover .hit{fill:var(--track)}
 .ends,.key{display:flex;flex-wrap:wrap;justify-content:space-between;gap:0 1.2rem;color:var(--soft);font-size:.8rem}
 .ends{margin:.15rem 0 0}.ends span:only-child{margin-left:auto}.key{margin:.25rem 0 0}
-.swatch{background:none!important;color:var(--soft);margin-right:.9rem}
+.swatch{display:inline-block;background:none!important;color:var(--soft);margin-right:.9rem}
 .swatch:before{content:"";display:inline-block;width:.65em;height:.65em;margin-right:.4em;border-radius:2px}
 .swatch.ok:before{background:var(--okbar)}.swatch.run:before{background:var(--runbar)}
 .swatch.bad:before{background:var(--badbar)}.swatch.warn:before{background:var(--warnbar)}
