@@ -41,6 +41,8 @@ def test_the_gravest_state_is_told_first(web: Web, board: Board, told: Told, clo
     seen.append((title(web), dot(web)))
     board.pass_failed("c", "no answer", ExitCode.REMOTE)
     seen.append((title(web), dot(web)))
+    board.source_known("d", "/srv/kg", "main", 60)
+    seen.append((title(web), dot(web)))
     clock.pass_by(1_000)
     seen.append((title(web), dot(web)))
     assert [word for word, _ in seen] == [
@@ -49,7 +51,8 @@ def test_the_gravest_state_is_told_first(web: Web, board: Board, told: Told, clo
         "1 of 3 syncing",
         "1 of 3 held",
         "1 of 3 failing",
-        "3 of 3 not ready",
+        "2 of 4 in trouble",
+        "4 of 4 not ready",
     ]
     assert len({colour for _, colour in seen}) == 4
 

@@ -12,7 +12,7 @@ from visionflow_daemon.ops.words import ago, escaped, number, share
 
 IN_STEP = "in step"
 WITH_FAILED = "in step, with failed files"
-GRAVEST = ("bad", "warn", "run", "ok")
+GRAVEST = ("warn", "run", "ok")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,11 @@ class Tile:
     ready: Readiness
     failed: int
     anchor: str
+
+    @property
+    def is_unready(self) -> bool:
+        """Whether the source is not ready for another reason than that its first pass is under way."""
+        return not self.ready.is_ready and not is_first(self.source, self.ready)
 
 
 def state_of(source: SourceStanding, ready: Readiness, held: Held) -> State:
@@ -58,16 +63,21 @@ def overall(tiles: list[Tile]) -> State:
     """Say how all sources stand: the gravest state there is, and of how many."""
     if not tiles:
         return State("starting", "run")
-    unready = [each for each in tiles if not each.ready.is_ready and not is_first(each.source, each.ready)]
-    if unready:
-        return State(_of("not ready", len(unready), len(tiles)), "bad")
-    colour = next(each for each in GRAVEST if any(tile.state.colour == each for tile in tiles))
-    alike = [tile.state.word for tile in tiles if tile.state.colour == colour]
+    if grave := [each for each in tiles if each.is_unready or each.state.colour == "bad"]:
+        word = "not ready" if all(each.is_unready for each in grave) else _common(grave)
+        return State(_of(word, len(grave), len(tiles)), "bad")
     words = {tile.state.word for tile in tiles}
     if len(tiles) > 1 and words <= {IN_STEP, WITH_FAILED}:
-        return State(f"all {WITH_FAILED if WITH_FAILED in words else IN_STEP}", colour)
-    word = alike[0] if len(set(alike)) == 1 else "with troubles"
-    return State(_of(word, len(alike), len(tiles)), colour)
+        return State(f"all {WITH_FAILED}", "warn") if WITH_FAILED in words else State(f"all {IN_STEP}", "ok")
+    colour = next(each for each in GRAVEST if any(tile.state.colour == each for tile in tiles))
+    gravest = [tile for tile in tiles if tile.state.colour == colour]
+    return State(_of(_common(gravest), len(gravest), len(tiles)), colour)
+
+
+def _common(tiles: list[Tile]) -> str:
+    """Give the word that all of them have in common."""
+    words = {each.state.word for each in tiles}
+    return words.pop() if len(words) == 1 else "in trouble"
 
 
 def _of(word: str, count: int, total: int) -> str:
