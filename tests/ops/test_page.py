@@ -125,8 +125,8 @@ def test_passes_failures_breakers_and_what_is_due_are_shown(web: Web, board: Boa
     for part in (
         "failing",
         "no answer (exit code 4, remote)",
-        f"Breaker of the remote open, next try {due}.",
-        "name not known",
+        "Breaker of the remote open, next try in 30 s.",
+        "5 failed in a row since 05-04 11:00: name not known",
         "in 1 min 30 s",
         "Failed files: 120, the first 50 of them",
         "pages/50.md",

@@ -15,6 +15,7 @@ import structlog
 
 from visionflow_daemon import logs, passes
 from visionflow_daemon.config.values import Config, SourceConfig
+from visionflow_daemon.daemon.memory import give_back, share_arenas
 from visionflow_daemon.daemon.rota import Rota
 from visionflow_daemon.daemon.show import shown
 from visionflow_daemon.daemon.signals import heard
@@ -153,6 +154,8 @@ class Loop:
             done = self._attempt(source)
             structlog.contextvars.unbind_contextvars("run_id", "commit")
             self._note(ontology_id, done)
+            if done.summary is None or done.summary.run_id:
+                give_back()
 
     def _attempt(self, source: SourceConfig) -> passes.Attempt:
         job = passes.job_of(self._config, source)
@@ -217,6 +220,7 @@ def serve(load: Callable[[], Config]) -> ExitCode:
 
     Raises ConfigError where there is nothing that could be worked on, or no address to serve at.
     """
+    share_arenas(os.environ)
     state = state_directory(os.environ)
     wake = Wake()
     receiver = Receiver(wake.ask_soon)
