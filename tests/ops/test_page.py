@@ -142,10 +142,10 @@ def test_the_lag_is_told_in_words(web: Web, board: Board, clock: Clock) -> None:
     def figures() -> dict[str, str]:
         return dict(re.findall(r"<dt>(.*?)</dt><dd class=\"\w*\">(.*?)</dd>", web.get("/").body))
 
-    assert (figures()["behind the head"], figures()["head seen"]) == ("not known yet", "never")
+    assert figures()["behind the head"] == "not known yet"
     board.head_found("kg", "a" * 40, is_there=False)
     clock.pass_by(90)
-    assert (figures()["behind the head"], figures()["head seen"]) == ("for 1 min 30 s", "1 min 30 s ago")
+    assert figures()["behind the head"] == "for 1 min 30 s"
     assert "head aaaaaaaaaaaa" in read(web).text
     board.pass_done("kg", summary())
     assert figures()["behind the head"] == "no"

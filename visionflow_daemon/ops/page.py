@@ -117,9 +117,8 @@ def _figures(source: SourceStanding, ready: Readiness, held: Held, snapshot: Sna
     is_fine = ready.is_ready or is_first(source, ready)
     figures = [
         ("last in step", ago(ready.last_success, snapshot.at), "" if is_fine else "bad"),
-        ("behind the head", *_lag(source.head)),
-        ("head seen", ago(source.head.seen_at if source.head else None, snapshot.at), ""),
         ("next pass", due, ""),
+        ("behind the head", *_lag(source.head)),
     ]
     if totals := held.totals:
         figures += [
