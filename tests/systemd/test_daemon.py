@@ -1,0 +1,205 @@
+"""The daemon under a real systemd, by the unit that is shipped: start, follow, die, hang, reload, stop."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import signal
+import socket
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.git.ailments import dripping, silent
+from tests.git.servers import PASSWORD, USER, Ailment, GitHttp, git_http
+from tests.support import Daemon, Repo, class_page, eventually
+from tests.systemd.machine import Machine
+from tests.systemd.service import Service
+
+PAGES = "/srv/pages.git"
+MANY = 2_500
+SOON = "[Service]\nRestartSec=100ms\n"
+STUCK = f"{SOON}WatchdogSec=2s\n"
+
+
+def page(number: int) -> dict[bytes | str, str]:
+    return {f"p{number}.md": class_page(f"urn:t:{number}", f"P{number}")}
+
+
+def many(count: int = MANY) -> dict[bytes | str, str]:
+    return {path: text for number in range(count) for path, text in page(number).items()}
+
+
+@contextmanager
+def serving(machine: Machine, *, asks: bool = False, ail: Ailment | None = None) -> Iterator[GitHttp]:
+    """Serve the machine's /srv to it, on its own loopback."""
+    with ExitStack() as held:
+        with machine.network():
+            server = held.enter_context(git_http(machine.pages, asks=asks, ail=ail))
+        yield server
+
+
+def asked(machine: Machine, path: str) -> tuple[int, str]:
+    """Ask the daemon over HTTP."""
+    with closing(http.client.HTTPConnection("127.0.0.1", 9470, timeout=10)) as connection:
+        with machine.network():
+            connection.connect()
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+
+
+def seconds_to_stop(service: Service) -> float:
+    """Stop it, and see that it ended by itself, well."""
+    began = time.monotonic()
+    service.stop()
+    took = time.monotonic() - began
+    assert (service.show("Result"), service.show("ExecMainStatus")) == ("success", "0")
+    assert service.events()[-1]["event"] == "daemon stopped"
+    return took
+
+
+def test_it_starts_says_what_it_does_and_follows(
+    service: Service, pages: Repo, machine: Machine, record_property: pytest.RecordProperty
+) -> None:
+    tip = pages.commit(page(0))
+    service.configure(PAGES)
+    began = time.monotonic()
+    service.start()
+    record_property("seconds to READY", round(time.monotonic() - began, 2))
+    assert service.show("ActiveState") == "active"
+    service.wait(lambda: service.show("StatusText") == f"waiting; default is at {tip[:12]}")
+    assert asked(machine, "/readyz")[0] == 200
+    took = []
+    for number in range(1, 11):
+        pages.commit(page(number))
+        began = time.monotonic()
+        eventually(lambda iri=f"urn:t:{number}": bool(service.query(f"SELECT 1 FROM owl_classes WHERE class_iri='{iri}'")))  # type: ignore[misc]
+        took.append(time.monotonic() - began)
+    record_property("seconds from commit to row", f"median {sorted(took)[5]:.2f}, longest {max(took):.2f}")
+    assert max(took) < 2
+    assert machine.journal("SYSLOG_IDENTIFIER=visionflow-daemon"), "the journal has it by another name"
+    status = (service.process / "status").read_text()
+    memory, threads = (int(re.search(rf"^{name}:\s+(\d+)", status, re.MULTILINE)[1]) for name in ("VmRSS", "Threads"))  # type: ignore[index]
+    record_property("MB and threads", f"{memory / 1_000:.0f} MB, {threads} threads")
+    assert memory < 100_000
+    assert threads < 32
+    assert seconds_to_stop(service) < 10
+
+
+def test_killed_in_the_middle_of_a_pass_it_is_restarted_and_ends_exact(
+    service: Service, pages: Repo, daemon: Daemon
+) -> None:
+    pages.commit(many())
+    service.configure(PAGES)
+    service.start()
+    service.wait(lambda: service.saved() > 100)
+    service.kill("SIGKILL")
+    held = service.saved()
+    assert held < MANY
+    service.wait(lambda: service.show("NRestarts") == "1" and service.show("ActiveState") == "active")
+    done = service.until("pass finished", is_whole=True, timeout=120)
+    assert done["saved"] <= MANY - held
+    assert service.query("SELECT status FROM sync_runs ORDER BY run_id") == [("cut off",), ("finished",)]
+    service.assert_exact(pages.path, daemon)
+
+
+def test_a_process_that_stands_still_is_ended_by_the_watchdog_and_restarted(
+    service: Service, pages: Repo, daemon: Daemon
+) -> None:
+    pages.commit(page(1))
+    service.configure(PAGES)
+    service.change(STUCK)
+    service.start()
+    service.until("pass finished")
+    service.kill("SIGSTOP")
+    pages.commit(page(2))
+    service.wait(lambda: service.show("NRestarts") == "1" and service.show("ActiveState") == "active")
+    service.until("pass finished", 2)
+    service.assert_exact(pages.path, daemon)
+
+
+@pytest.mark.parametrize("when", ["before", "amid"])
+def test_a_pass_that_hangs_is_ended_by_the_watchdog_though_all_else_lives(
+    service: Service, pages: Repo, machine: Machine, daemon: Daemon, when: str
+) -> None:
+    pages.commit(page(0))
+    service.configure(PAGES, extra="[sync]\nbusy_timeout = 600.0\n")
+    service.change(STUCK)
+    service.start()
+    service.until("pass finished")
+    with closing(sqlite3.connect(service.database, isolation_level=None, timeout=30)) as other:
+        if when == "before":  # the loop's own thread waits for the lock
+            other.execute("BEGIN IMMEDIATE")
+            pages.commit(page(1))
+            eventually(lambda: '"running"' in asked(machine, "/status")[1])
+        else:  # a worker waits for it, and the loop for the worker
+            pages.commit(many())
+            service.wait(lambda: service.saved() > 100)
+            other.execute("BEGIN IMMEDIATE")
+        assert asked(machine, "/status")[0] == 200
+        service.wait(lambda: service.show("NRestarts") == "1")
+        assert "watchdog" in json.dumps(machine.journal("UNIT=visionflow-daemon.service")[-8:]).lower()
+    service.until("pass finished", 2, timeout=120)
+    service.assert_exact(pages.path, daemon)
+
+
+def test_it_stops_in_time_in_the_middle_of_a_pass(
+    service: Service, pages: Repo, record_property: pytest.RecordProperty
+) -> None:
+    pages.commit(many())
+    service.configure(PAGES)
+    service.start()
+    service.wait(lambda: service.saved() > 100)
+    took = seconds_to_stop(service)
+    record_property("seconds to stop", round(took, 2))
+    assert took < 10
+    assert service.query("SELECT status FROM sync_runs") == [("stopped",)]
+
+
+@pytest.mark.parametrize("ail", [silent, dripping])
+def test_it_stops_in_time_in_the_middle_of_a_fetch(
+    service: Service, pages: Repo, machine: Machine, ail: Ailment, record_property: pytest.RecordProperty
+) -> None:
+    pages.commit(page(1))
+    with serving(machine, ail=ail) as server:
+        service.configure(f"http://{server.address}/pages.git")
+        service.start()
+        assert server.asked.wait(20)
+        took = seconds_to_stop(service)
+    record_property("seconds to stop", round(took, 2))
+    assert took < 10
+
+
+def test_it_reads_its_configuration_anew_and_refuses_a_bad_one(service: Service, pages: Repo, machine: Machine) -> None:
+    other = Repo(machine.pages / "other.git")
+    pages.commit(page(1))
+    other.commit(page(2))
+    service.configure(PAGES)
+    service.start()
+    service.until("pass finished")
+    service.configure(PAGES, before="nonsense = 1\n")
+    machine.ask("systemctl", "reload", service.name)
+    assert "nonsense" in service.until("configuration refused")["reason"]
+    pages.commit(page(3))
+    service.until("pass finished", 2)
+    service.configure(PAGES, "/srv/other.git")
+    machine.ask("systemctl", "reload", service.name)
+    service.until("pass finished", ontology_id="o1")
+    assert service.show("NRestarts") == "0"
+
+
+def test_a_configuration_with_mistakes_is_not_tried_again(service: Service, machine: Machine) -> None:
+    service.configure(PAGES, before="nonsense = 1\n")
+    service.change(SOON)
+    assert machine.run("systemctl", "start", service.name).returncode != 0
+    assert (service.show("Result"), service.show("ExecMainStatus")) == ("exit-code", "2")
+    assert (service.show("NRestarts"), service.show("SubState")) == ("0", "failed")
+    assert "nonsense" in "".join(service.lines())
+    machine.ask("journalctl", "--rotate")
+    machine.ask("journalctl", "--vacuum-time=1s")
