@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.hostile import RDF_FILES
 from tests.git.ailments import dripping, silent
 from tests.git.servers import PASSWORD, USER, Ailment, GitHttp, git_http
 from tests.support import Daemon, Repo, class_page, eventually
@@ -147,6 +148,21 @@ def test_a_pass_that_hangs_is_ended_by_the_watchdog_though_all_else_lives(
         assert "watchdog" in json.dumps(machine.journal("UNIT=visionflow-daemon.service")[-8:]).lower()
     service.until("pass finished", 2, timeout=120)
     service.assert_exact(pages.path, daemon)
+
+
+def test_a_page_that_takes_for_ever_is_met_by_the_watchdog_once(service: Service, pages: Repo) -> None:
+    make = RDF_FILES["blank nodes"][1]
+    pages.commit(page(0))
+    service.configure(PAGES, extra="[reading.apart]\nfrom_bytes = 50000000\nseconds = 3.0\n")
+    service.change(STUCK)
+    service.start()
+    service.until("pass finished")
+    pages.commit({"endless.ttl": make(8_000_000), **page(1)})
+    service.wait(lambda: service.show("NRestarts") == "1")
+    done = service.until("pass finished", 2)  # which reads with care: apart, and no longer than it may take
+    assert (done["saved"], done["failed"]) == (1, 1)
+    assert "takes longer than 3 seconds" in service.until("file failed", path="endless.ttl")["reason"]
+    assert service.show("NRestarts") == "1"
 
 
 def test_it_stops_in_time_in_the_middle_of_a_pass(
