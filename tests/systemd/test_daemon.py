@@ -5,19 +5,16 @@ from __future__ import annotations
 import http.client
 import json
 import re
-import signal
-import socket
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from pathlib import Path
 
 import pytest
 
 from tests.faults.hostile import RDF_FILES
 from tests.git.ailments import dripping, silent
-from tests.git.servers import PASSWORD, USER, Ailment, GitHttp, git_http
+from tests.git.servers import Ailment, GitHttp, git_http
 from tests.support import Daemon, Repo, class_page, eventually
 from tests.systemd.machine import Machine
 from tests.systemd.service import Service
@@ -66,7 +63,7 @@ def seconds_to_stop(service: Service) -> float:
 
 
 def test_it_starts_says_what_it_does_and_follows(
-    service: Service, pages: Repo, machine: Machine, record_property: pytest.RecordProperty
+    service: Service, pages: Repo, machine: Machine, record_property: Callable[[str, object], None]
 ) -> None:
     tip = pages.commit(page(0))
     service.configure(PAGES)
@@ -80,7 +77,9 @@ def test_it_starts_says_what_it_does_and_follows(
     for number in range(1, 11):
         pages.commit(page(number))
         began = time.monotonic()
-        eventually(lambda iri=f"urn:t:{number}": bool(service.query(f"SELECT 1 FROM owl_classes WHERE class_iri='{iri}'")))  # type: ignore[misc]
+        eventually(
+            lambda iri=f"urn:t:{number}": bool(service.query(f"SELECT 1 FROM owl_classes WHERE class_iri='{iri}'"))
+        )  # type: ignore[misc]
         took.append(time.monotonic() - began)
     record_property("seconds from commit to row", f"median {sorted(took)[5]:.2f}, longest {max(took):.2f}")
     assert max(took) < 2
@@ -166,7 +165,7 @@ def test_a_page_that_takes_for_ever_is_met_by_the_watchdog_once(service: Service
 
 
 def test_it_stops_in_time_in_the_middle_of_a_pass(
-    service: Service, pages: Repo, record_property: pytest.RecordProperty
+    service: Service, pages: Repo, record_property: Callable[[str, object], None]
 ) -> None:
     pages.commit(many())
     service.configure(PAGES)
@@ -180,7 +179,7 @@ def test_it_stops_in_time_in_the_middle_of_a_pass(
 
 @pytest.mark.parametrize("ail", [silent, dripping])
 def test_it_stops_in_time_in_the_middle_of_a_fetch(
-    service: Service, pages: Repo, machine: Machine, ail: Ailment, record_property: pytest.RecordProperty
+    service: Service, pages: Repo, machine: Machine, ail: Ailment, record_property: Callable[[str, object], None]
 ) -> None:
     pages.commit(page(1))
     with serving(machine, ail=ail) as server:

@@ -32,7 +32,7 @@ def shown(config: Config, state: Path) -> Iterator[Observer]:
     board = Board()
     rules = http.Rules(
         ready_intervals=where.ready_intervals,
-        alive_seconds=max(SLOWEST_STEP, config.network.fetch_timeout + MARGIN),
+        alive_seconds=max(SLOWEST_STEP, config.network.fetch_timeout + MARGIN, config.reading.apart.seconds + MARGIN),
         names=frozenset({"localhost", *where.names}),
     )
     readers = readers_of(config.database, config.base, state)
