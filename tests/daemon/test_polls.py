@@ -1,4 +1,4 @@
-"""Looks by the real scheduler: in time, one at a time, fewer while a remote is away; and it is found when it is back."""
+"""Looks by the real scheduler: in time, one at a time, and fewer while a remote is away, until it is back."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from visionflow_daemon.config.values import Config, DaemonConfig, SourceConfig
 from visionflow_daemon.daemon.rota import Rota
 from visionflow_daemon.daemon.wake import Wake
 
+Note = Callable[[str, object], None]
 LATE = 1.5
 """Seconds by which a busy machine may be late."""
 
@@ -30,7 +31,7 @@ def assert_in_time(looks: list[float], interval: float, jitter: float) -> float:
     return off[-1]
 
 
-def test_a_hundred_asks_of_the_scheduler_keep_the_time(record_property: Callable[[str, object], None]) -> None:
+def test_a_hundred_asks_of_the_scheduler_keep_the_time(record_property: Note) -> None:
     wake = Wake()
     source = SourceConfig("http://127.0.0.1:9/r.git", "main", "a")
     rota = Rota(wake)
@@ -77,7 +78,7 @@ def test_a_remote_is_asked_in_time_waited_for_while_it_is_away_and_found_when_it
     looks: int,
     interval: float,
     jitter: float,
-    record_property: Callable[[str, object], None],
+    record_property: Note,
 ) -> None:
     repo.commit({"p.md": class_page("urn:t:p", "P")})
     visits, port = Visits(looks + 1), free_port()

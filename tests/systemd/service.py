@@ -15,6 +15,7 @@ from tests.support import Daemon, assert_documented, assert_sound, eventually
 from tests.systemd.machine import Machine
 
 DAEMON, ONCE = "visionflow-daemon", "visionflow-daemon-once"
+STANDARD_ERROR = "visionflow-daemon: "
 CONFIG = "/etc/visionflow/config.toml"
 
 
@@ -80,8 +81,8 @@ class Service:
         return [entry["MESSAGE"] for entry in self._entries()[self._before :]]
 
     def events(self) -> list[dict[str, Any]]:
-        """Give its log lines; each line is one, and valid by docs/log-schema.json."""
-        lines = self.lines()
+        """Give its log lines, each of which is valid by docs/log-schema.json, beside what it says on standard error."""
+        lines = [line for line in self.lines() if not line.startswith(STANDARD_ERROR)]
         assert_documented(lines)
         return [json.loads(line) for line in lines]
 

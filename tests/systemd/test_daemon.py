@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import partial
 
 import pytest
 
 from tests.faults.hostile import RDF_FILES
 from tests.git.ailments import dripping, silent
-from tests.git.servers import Ailment, GitHttp, git_http
-from tests.support import Daemon, Repo, class_page, eventually
+from tests.git.servers import PASSWORD, USER, Ailment, GitHttp, git_http
+from tests.support import PROJECT, Daemon, Repo, class_page, eventually
 from tests.systemd.machine import Machine
 from tests.systemd.service import Service
 
+Note = Callable[[str, object], None]
 PAGES = "/srv/pages.git"
+OTHER_USER = 61_999
 MANY = 2_500
 SOON = "[Service]\nRestartSec=100ms\n"
 STUCK = f"{SOON}WatchdogSec=2s\n"
@@ -63,7 +67,7 @@ def seconds_to_stop(service: Service) -> float:
 
 
 def test_it_starts_says_what_it_does_and_follows(
-    service: Service, pages: Repo, machine: Machine, record_property: Callable[[str, object], None]
+    service: Service, pages: Repo, machine: Machine, record_property: Note
 ) -> None:
     tip = pages.commit(page(0))
     service.configure(PAGES)
@@ -77,9 +81,8 @@ def test_it_starts_says_what_it_does_and_follows(
     for number in range(1, 11):
         pages.commit(page(number))
         began = time.monotonic()
-        eventually(
-            lambda iri=f"urn:t:{number}": bool(service.query(f"SELECT 1 FROM owl_classes WHERE class_iri='{iri}'"))
-        )  # type: ignore[misc]
+        row = f"SELECT 1 FROM owl_classes WHERE class_iri = 'urn:t:{number}'"
+        eventually(partial(service.query, row))
         took.append(time.monotonic() - began)
     record_property("seconds from commit to row", f"median {sorted(took)[5]:.2f}, longest {max(took):.2f}")
     assert max(took) < 2
@@ -164,9 +167,7 @@ def test_a_page_that_takes_for_ever_is_met_by_the_watchdog_once(service: Service
     assert service.show("NRestarts") == "1"
 
 
-def test_it_stops_in_time_in_the_middle_of_a_pass(
-    service: Service, pages: Repo, record_property: Callable[[str, object], None]
-) -> None:
+def test_it_stops_in_time_in_the_middle_of_a_pass(service: Service, pages: Repo, record_property: Note) -> None:
     pages.commit(many())
     service.configure(PAGES)
     service.start()
@@ -179,7 +180,7 @@ def test_it_stops_in_time_in_the_middle_of_a_pass(
 
 @pytest.mark.parametrize("ail", [silent, dripping])
 def test_it_stops_in_time_in_the_middle_of_a_fetch(
-    service: Service, pages: Repo, machine: Machine, ail: Ailment, record_property: Callable[[str, object], None]
+    service: Service, pages: Repo, machine: Machine, ail: Ailment, record_property: Note
 ) -> None:
     pages.commit(page(1))
     with serving(machine, ail=ail) as server:
@@ -216,5 +217,79 @@ def test_a_configuration_with_mistakes_is_not_tried_again(service: Service, mach
     assert (service.show("Result"), service.show("ExecMainStatus")) == ("exit-code", "2")
     assert (service.show("NRestarts"), service.show("SubState")) == ("0", "failed")
     assert "nonsense" in "".join(service.lines())
-    machine.ask("journalctl", "--rotate")
-    machine.ask("journalctl", "--vacuum-time=1s")
+
+
+def test_a_password_comes_by_a_credential_and_shows_nowhere(service: Service, pages: Repo, machine: Machine) -> None:
+    tip = pages.commit(page(1))
+    token = machine.path("/etc/visionflow/token")
+    token.write_text(f"{PASSWORD}\n")
+    token.chmod(0o600)
+    with serving(machine, asks=True) as server:
+        service.configure(f'http://{server.address}/pages.git\nusername = "{USER}"', extra='[log]\nlevel = "debug"\n')
+        service.change(line_of_the_unit("LoadCredential"))
+        service.start()
+        assert service.until("pass finished")["commit"] == tip
+        assert set(server.proofs) == {f"{USER}:{PASSWORD}"}
+        process = [(service.process / name).read_bytes().decode() for name in ("environ", "cmdline")]
+        status = asked(machine, "/status")[1] + asked(machine, "/metrics")[1] + asked(machine, "/")[1]
+    journal = machine.ask("journalctl", "--output=export", "--all", "--no-pager")
+    shown = machine.ask("systemctl", "show", service.name)
+    kept = [path.read_bytes().decode("latin-1") for path in machine.state.rglob("*") if path.is_file()]
+    for text in (*process, status, journal, shown, *kept):
+        assert PASSWORD not in text
+    token.unlink()
+
+
+def line_of_the_unit(key: str) -> str:
+    """Give a line that is commented out in the unit, as who follows the comment would write it."""
+    text = (PROJECT / "systemd" / "visionflow-daemon.service").read_text()
+    (line,) = re.findall(rf"^# ({key}=.*)$", text, re.MULTILINE)
+    return f"[Service]\n{line}\n"
+
+
+def test_its_state_is_there_again_for_another_user(service: Service, pages: Repo, daemon: Daemon) -> None:
+    pages.commit(page(1))
+    service.configure(PAGES)
+    service.start()
+    service.until("pass finished")
+    first = service.database.stat()
+    assert first.st_uid > 60_000, "no user of systemd's making"
+    assert first.st_mode & 0o007 == 0, "others may read the database"
+    service.stop()
+    for path in (service.database.parent, *service.database.parent.rglob("*")):
+        os.chown(path, OTHER_USER, OTHER_USER)  # as from a backup of another machine: systemd takes who owns it
+    pages.commit(page(2))
+    service.start()
+    assert service.until("pass finished", 2)["plan"] == "diff"
+    assert service.database.stat().st_uid == OTHER_USER != first.st_uid
+    assert f"\nUid:\t{OTHER_USER}\t" in (service.process / "status").read_text()
+    service.assert_exact(pages.path, daemon)
+
+
+def test_shut_in_it_fetches_and_reads_apart_within_limits(service: Service, pages: Repo, machine: Machine) -> None:
+    large = {"large.ttl": RDF_FILES["blank nodes"][1](510_000)}
+    pages.commit({**page(1), **large})
+    with serving(machine) as server:
+        service.configure(f"http://{server.address}/pages.git", PAGES)
+        service.start()
+        service.wait(lambda: "2147483648" in limits_of_children(service))
+        for ontology_id in ("default", "o1"):
+            done = service.until("pass finished", ontology_id=ontology_id, timeout=60)
+            assert (done["saved"], done["failed"]) == (2, 0)
+    troubles = {
+        "file failed",
+        "pages are read without care",
+        "changes are not reported",
+        "state directory not writable",
+    }
+    assert not troubles & {event["event"] for event in service.events()}
+
+
+def limits_of_children(service: Service) -> str:
+    """Give how much the processes that the daemon has started may map, as the system holds it."""
+    main = service.process
+    found = ""
+    for started in main.glob("task/*/children"):
+        with suppress(OSError):
+            found += "".join((main.parent / child / "limits").read_text() for child in started.read_text().split())
+    return "".join(line for line in found.splitlines() if line.startswith("Max address space"))

@@ -10,10 +10,10 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 
 class Rhythm(IntervalTrigger):  # type: ignore[misc] - APScheduler ships no types
-    """Fires once an interval, each time by up to `jitter` seconds earlier or later; of that, the next look knows nothing.
+    """Fires once an interval, each time up to `jitter` seconds earlier or later, of which the next look knows nothing.
 
-    APScheduler's own takes the jitter for a delay, and counts the next interval from the delayed look: at intervals of a
-    second with half a second of jitter, a hundred looks take two minutes.
+    APScheduler's own takes the jitter for a delay, and counts the next interval from the delayed look: at intervals of
+    a second with half a second of jitter, a hundred looks take two minutes.
     """
 
     def __init__(self, seconds: float, jitter: float) -> None:

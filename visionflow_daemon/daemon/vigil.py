@@ -12,10 +12,11 @@ from visionflow_daemon.storage.checkpoint import Tally
 
 
 class Stop(threading.Event):
-    """Set when the daemon is to end. Whoever waits for what has a deadline, a fetch or a child, looks at it now and then.
+    """Set when the daemon is to end. Whoever waits for what has a deadline, as a fetch, looks at it now and then.
 
-    Such a look is a sign of life, which the watchdog hears of. Only the thread that made it looks also while it waits for
-    workers: then, between `feeds` and `fed`, its looks tell nothing, since a worker may hang. A file that is done does.
+    Such a look is a sign of life, which the watchdog hears of. Only the thread that made it looks also while it waits
+    for workers: then, between `feeds` and `fed`, its looks tell nothing, since a worker may hang. A file that is done
+    does.
     """
 
     def __init__(self, notify: Notify) -> None:
