@@ -20,15 +20,18 @@ from visionflow_daemon.daemon.rota import Rota
 from visionflow_daemon.daemon.wake import Wake
 
 Note = Callable[[str, object], None]
-LATE = 1.5
-"""Seconds by which a busy machine may be late."""
+LATE = 1.0
+"""Seconds by which looks may come later in the end than at first, as a machine grows busier; a single one, fourfold."""
 
 
 def assert_in_time(looks: list[float], interval: float, jitter: float) -> float:
-    """See that all looks keep to one beat, none early or late by more than the jitter; give the drift of the last."""
+    """See that all looks keep to one beat, none far from it; give the drift from the first quarter to the last."""
     off = [look - looks[0] - number * interval for number, look in enumerate(looks)]
-    assert max(off) - min(off) <= 2 * jitter + LATE
-    return off[-1]
+    assert max(off) - min(off) <= 2 * jitter + 4 * LATE
+    quarter = len(off) // 4
+    drift = statistics.median(off[-quarter:]) - statistics.median(off[:quarter])
+    assert abs(drift) <= LATE
+    return drift
 
 
 def test_a_hundred_asks_of_the_scheduler_keep_the_time(record_property: Note) -> None:
@@ -43,7 +46,7 @@ def test_a_hundred_asks_of_the_scheduler_keep_the_time(record_property: Note) ->
             looks.append(time.monotonic())
     finally:
         rota.close()
-    record_property("seconds that the last is off", round(assert_in_time(looks, 0.1, 0.04), 3))
+    record_property("drift in seconds", round(assert_in_time(looks, 0.1, 0.04), 3))
     assert wake.take(0.3) is None
 
 
@@ -91,7 +94,7 @@ def test_a_remote_is_asked_in_time_waited_for_while_it_is_away_and_found_when_it
     with daemon.running("--config", config) as running:
         with git_http(repo.path.parent, ail=visits, port=port):
             assert visits.enough.wait(interval * looks * 2 + 20)
-        off = assert_in_time(visits.times[1:], interval, jitter)  # the first one is of the start
+        drift = assert_in_time(visits.times[1:], interval, jitter)  # the first one is of the start
         gaps = [later - earlier for earlier, later in pairwise(visits.times[1:])]
         began = running.until("pass failed")
         running.until("breaker opened")
@@ -108,7 +111,7 @@ def test_a_remote_is_asked_in_time_waited_for_while_it_is_away_and_found_when_it
     away, tries = seconds_between(began, half_open), running.count("pass failed")
     assert tries <= 2 + 1 + away / 2.0, "the breaker held nothing back"
     record_property("gaps", f"{min(gaps):.2f} to {max(gaps):.2f}, median {statistics.median(gaps):.3f} s")
-    record_property("seconds that the last is off", round(off, 3))
+    record_property("drift in seconds", round(drift, 3))
     record_property("tries while away", f"{tries} in {seconds_between(began, found):.1f} s")
 
 

@@ -23,6 +23,9 @@ import pytest
 from tests.support import PROJECT, eventually
 
 NEEDED = ("systemd-nspawn", "nsenter", "unshare", "setpriv", "systemctl")
+PYTHON = "/opt/visionflow/bin/run-python"
+"""What runs Python in the machine, with the program's packages."""
+
 CLONE_NEWNET = 0x40000000
 NO_MOUNT = 77
 """What BOOT ends with where nothing can be mounted."""
@@ -177,10 +180,11 @@ def _install(into: Path) -> list[str]:
     shutil.copytree(PROJECT / "visionflow_daemon", packages / "visionflow_daemon", ignore=ignored)
     shutil.copytree(PROJECT / "migrations", packages / "visionflow_daemon" / "migrations", dirs_exist_ok=True)
     program = home / "bin" / "visionflow-daemon"
-    program.write_text(  # an interpreter that is lent looks for its library where it was built for
-        f'#!/bin/sh\nLD_LIBRARY_PATH={python}/lib exec /opt/visionflow/bin/python -P -m visionflow_daemon "$@"\n'
-    )
-    program.chmod(0o755)
+    program.write_text(f'#!/bin/sh\nexec {PYTHON} -P -m visionflow_daemon "$@"\n')
+    runs = into / PYTHON.lstrip("/")  # an interpreter that is lent looks for its library where it was built for
+    runs.write_text(f'#!/bin/sh\nLD_LIBRARY_PATH={python}/lib exec /opt/visionflow/bin/python "$@"\n')
+    for executable in (program, runs):
+        executable.chmod(0o755)
     (into / "usr" / "local" / "bin").mkdir(parents=True)
     (into / "usr" / "local" / "bin" / program.name).symlink_to(f"/opt/visionflow/bin/{program.name}")
     units = into / "etc" / "systemd" / "system"
