@@ -112,8 +112,8 @@ def booted(folder: Path) -> Iterator[Machine]:
         "NAME": name,
         "CGROUPS": " ".join(map(str, cgroups)),
     }
-    # Should we be killed, the container ends with us.
-    command = ["setpriv", "--pdeathsig=KILL", "unshare", "--mount", "sh", "-euc", BOOT, "sh", *binds]
+    # Should we be killed, nspawn is told to shut the machine down.
+    command = ["setpriv", "--pdeathsig=TERM", "unshare", "--mount", "sh", "-euc", BOOT, "sh", *binds]
     with (folder / "console").open("wb") as console:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=console, stderr=console, env=environment, start_new_session=True
@@ -225,10 +225,12 @@ def _first_processes(parent: int) -> Iterator[int]:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Shut the machine down; where it won't, end it: its first process, and all others with it, go with nspawn."""
+    """Shut the machine down; where it won't, end its first process, and with it all others."""
     process.send_signal(signal.SIGTERM)
     try:
         process.wait(10)
     except subprocess.TimeoutExpired:
+        for first in _first_processes(process.pid):
+            os.kill(first, signal.SIGKILL)
         process.kill()
         process.wait()

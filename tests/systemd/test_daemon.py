@@ -24,7 +24,7 @@ from tests.systemd.service import Service
 Note = Callable[[str, object], None]
 PAGES = "/srv/pages.git"
 OTHER_USER = 61_999
-MANY = 2_500
+MANY = 1_500
 SOON = "[Service]\nRestartSec=100ms\n"
 STUCK = f"{SOON}WatchdogSec=2s\n"
 
@@ -267,10 +267,10 @@ def test_its_state_is_there_again_for_another_user(service: Service, pages: Repo
 
 
 def test_shut_in_it_fetches_and_reads_apart_within_limits(service: Service, pages: Repo, machine: Machine) -> None:
-    large = {"large.ttl": RDF_FILES["blank nodes"][1](510_000)}
+    large = {"large.ttl": RDF_FILES["blank nodes"][1](100_000)}
     pages.commit({**page(1), **large})
     with serving(machine) as server:
-        service.configure(f"http://{server.address}/pages.git", PAGES)
+        service.configure(f"http://{server.address}/pages.git", PAGES, extra="[reading.apart]\nfrom_bytes = 50000\n")
         service.start()
         service.wait(lambda: "2147483648" in limits_of_children(service))
         for ontology_id in ("default", "o1"):
