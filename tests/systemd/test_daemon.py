@@ -24,7 +24,7 @@ from tests.systemd.service import Service
 Note = Callable[[str, object], None]
 PAGES = "/srv/pages.git"
 OTHER_USER = 61_999
-MANY = 1_500
+MANY = 1_200
 SOON = "[Service]\nRestartSec=100ms\n"
 STUCK = f"{SOON}WatchdogSec=2s\n"
 

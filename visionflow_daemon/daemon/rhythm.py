@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from apscheduler.triggers.interval import IntervalTrigger
 
 
-class Rhythm(IntervalTrigger):  # type: ignore[misc] - APScheduler ships no types
+class Rhythm(IntervalTrigger):  # type: ignore[misc] # APScheduler ships no types
     """Fires once an interval, each time up to `jitter` seconds earlier or later, of which the next look knows nothing.
 
     APScheduler's own takes the jitter for a delay, and counts the next interval from the delayed look: at intervals of
