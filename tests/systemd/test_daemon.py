@@ -15,6 +15,7 @@ from functools import partial
 import pytest
 
 from tests.faults.hostile import RDF_FILES
+from tests.faults.samples import OWL
 from tests.git.ailments import dripping, silent
 from tests.git.servers import PASSWORD, USER, Ailment, GitHttp, git_http
 from tests.support import PROJECT, Daemon, Repo, class_page, eventually
@@ -23,8 +24,11 @@ from tests.systemd.service import Service
 
 Note = Callable[[str, object], None]
 PAGES = "/srv/pages.git"
+BLANK_NODES = RDF_FILES["blank nodes"][1]
 OTHER_USER = 61_999
-MANY = 1_200
+SLOW = 40
+"""Files of a pass that takes seconds, and leaves the database free for most of them."""
+
 SOON = "[Service]\nRestartSec=100ms\n"
 STUCK = f"{SOON}WatchdogSec=2s\n"
 
@@ -33,8 +37,10 @@ def page(number: int) -> dict[bytes | str, str]:
     return {f"p{number}.md": class_page(f"urn:t:{number}", f"P{number}")}
 
 
-def many(count: int = MANY) -> dict[bytes | str, str]:
-    return {path: text for number in range(count) for path, text in page(number).items()}
+def slow(count: int = SLOW) -> dict[bytes | str, str]:
+    """Make files that take long to read, for what they hold: a class each."""
+    takes_long = BLANK_NODES(10_000)
+    return {f"s{number}.ttl": f"{takes_long}<urn:s:{number}> a <{OWL}Class> .\n" for number in range(count)}
 
 
 @contextmanager
@@ -98,16 +104,16 @@ def test_it_starts_says_what_it_does_and_follows(
 def test_killed_in_the_middle_of_a_pass_it_is_restarted_and_ends_exact(
     service: Service, pages: Repo, daemon: Daemon
 ) -> None:
-    pages.commit(many())
+    pages.commit(slow())
     service.configure(PAGES)
     service.start()
-    service.wait(lambda: service.saved() > 100)
+    service.wait(lambda: service.saved() > 4)
     service.kill("SIGKILL")
     held = service.saved()
-    assert held < MANY
+    assert held < SLOW
     service.wait(lambda: service.show("NRestarts") == "1" and service.show("ActiveState") == "active")
     done = service.until("pass finished", is_whole=True, timeout=120)
-    assert done["saved"] <= MANY - held
+    assert done["saved"] <= SLOW - held
     assert service.query("SELECT status FROM sync_runs ORDER BY run_id") == [("cut off",), ("finished",)]
     service.assert_exact(pages.path, daemon)
 
@@ -142,8 +148,8 @@ def test_a_pass_that_hangs_is_ended_by_the_watchdog_though_all_else_lives(
             pages.commit(page(1))
             eventually(lambda: '"running"' in asked(machine, "/status")[1])
         else:  # a worker waits for it, and the loop for the worker
-            pages.commit(many())
-            service.wait(lambda: service.saved() > 100)
+            pages.commit(slow())
+            service.wait(lambda: service.saved() > 4)
             other.execute("BEGIN IMMEDIATE")
         assert asked(machine, "/status")[0] == 200
         service.wait(lambda: service.show("NRestarts") == "1")
@@ -153,13 +159,12 @@ def test_a_pass_that_hangs_is_ended_by_the_watchdog_though_all_else_lives(
 
 
 def test_a_page_that_takes_for_ever_is_met_by_the_watchdog_once(service: Service, pages: Repo) -> None:
-    make = RDF_FILES["blank nodes"][1]
     pages.commit(page(0))
     service.configure(PAGES, extra="[reading.apart]\nfrom_bytes = 50000000\nseconds = 3.0\n")
     service.change(STUCK)
     service.start()
     service.until("pass finished")
-    pages.commit({"endless.ttl": make(8_000_000), **page(1)})
+    pages.commit({"endless.ttl": BLANK_NODES(8_000_000), **page(1)})
     service.wait(lambda: service.show("NRestarts") == "1")
     done = service.until("pass finished", 2)  # which reads with care: apart, and no longer than it may take
     assert (done["saved"], done["failed"]) == (1, 1)
@@ -168,10 +173,10 @@ def test_a_page_that_takes_for_ever_is_met_by_the_watchdog_once(service: Service
 
 
 def test_it_stops_in_time_in_the_middle_of_a_pass(service: Service, pages: Repo, record_property: Note) -> None:
-    pages.commit(many())
+    pages.commit(slow())
     service.configure(PAGES)
     service.start()
-    service.wait(lambda: service.saved() > 100)
+    service.wait(lambda: service.saved() > 4)
     took = seconds_to_stop(service)
     record_property("seconds to stop", round(took, 2))
     assert took < 10
@@ -267,7 +272,7 @@ def test_its_state_is_there_again_for_another_user(service: Service, pages: Repo
 
 
 def test_shut_in_it_fetches_and_reads_apart_within_limits(service: Service, pages: Repo, machine: Machine) -> None:
-    large = {"large.ttl": RDF_FILES["blank nodes"][1](100_000)}
+    large = {"large.ttl": BLANK_NODES(100_000)}
     pages.commit({**page(1), **large})
     with serving(machine) as server:
         service.configure(f"http://{server.address}/pages.git", PAGES, extra="[reading.apart]\nfrom_bytes = 50000\n")
@@ -276,13 +281,7 @@ def test_shut_in_it_fetches_and_reads_apart_within_limits(service: Service, page
         for ontology_id in ("default", "o1"):
             done = service.until("pass finished", ontology_id=ontology_id, timeout=60)
             assert (done["saved"], done["failed"]) == (2, 0)
-    troubles = {
-        "file failed",
-        "pages are read without care",
-        "changes are not reported",
-        "state directory not writable",
-    }
-    assert not troubles & {event["event"] for event in service.events()}
+    assert {event["level"] for event in service.events()} <= {"debug", "info"}, "something was refused"
 
 
 def limits_of_children(service: Service) -> str:
