@@ -20,7 +20,7 @@ from visionflow_daemon.daemon.loop import Loop
 from visionflow_daemon.daemon.rota import Rota
 from visionflow_daemon.daemon.wake import Wake
 from visionflow_daemon.errors import ConfigError, ExitCode
-from visionflow_daemon.ops.notify import Notify
+from visionflow_daemon.ops.systemd import Notify
 from visionflow_daemon.storage.checkpoint import Tally
 from visionflow_daemon.sync.breaker import Rules
 from visionflow_daemon.sync.run import Summary
@@ -77,7 +77,7 @@ class Script:
         self.told.append(("done", ontology_id, summary.run_id is not None))
         self._next()
 
-    def pass_failed(self, ontology_id: str, reason: str, code: ExitCode) -> None:
+    def pass_failed(self, ontology_id: str, reason: str, code: ExitCode, mark: str | None = None) -> None:  # noqa: ARG002
         """Note it."""
         self.told.append(("failed", ontology_id, reason, code))
         self._next()

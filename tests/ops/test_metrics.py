@@ -20,7 +20,10 @@ from visionflow_daemon.sync.breaker import Breaker, Guarded
 
 DOC = (PROJECT / "docs" / "metrics.md").read_text()
 ROW = re.compile(r"^\| `(\w+)` \| (\w+) \|([^|]*)\|", re.MULTILINE)
-OUTCOMES = {outcome.value for outcome in Outcome} | {"saved", "skipped", "failed", "deleted"}
+WEBHOOKS = {"asked", "ignored", "pinged", "malformed", "refused", "limited"}
+NOTIFICATIONS = {"sent", "failed", "given_up"}
+FILES = {"saved", "skipped", "failed", "deleted"}
+OUTCOMES = {outcome.value for outcome in Outcome} | FILES | WEBHOOKS | NOTIFICATIONS
 
 
 def samples(web: Web) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:

@@ -6,8 +6,8 @@ import threading
 from dataclasses import dataclass
 
 from visionflow_daemon.errors import StoppedError
-from visionflow_daemon.ops.notify import Notify
 from visionflow_daemon.ops.observer import Observer
+from visionflow_daemon.ops.systemd import Notify
 from visionflow_daemon.storage.checkpoint import Tally
 
 

@@ -89,6 +89,7 @@ class Board:
         self._sources: dict[str, _Source] = {}
         self._started_at = now()
         self._fed_at = monotonic()
+        self._notifications: Counter[str] = Counter()
 
     def tick(self) -> None:
         """Note that the daemon's loop turns, where it has nothing else to tell."""
@@ -157,7 +158,7 @@ class Board:
             source.passes[Outcome.UNCHANGED if summary.run_id is None else Outcome.CHANGED] += 1
             source.commit, source.last_success, source.failures = summary.commit, self._now(), 0
 
-    def pass_failed(self, ontology_id: str, reason: str, code: ExitCode) -> None:
+    def pass_failed(self, ontology_id: str, reason: str, code: ExitCode, mark: str | None = None) -> None:  # noqa: ARG002
         """Note that a pass failed."""
         with self._lock:
             self.tick()
@@ -174,12 +175,17 @@ class Board:
             if source := self._sources.get(ontology_id):
                 source.next_due = when
 
+    def notified(self, outcome: str) -> None:
+        """Count how a delivery of a notification ended."""
+        with self._lock:
+            self._notifications[outcome] += 1
+
     def snapshot(self) -> Snapshot:
         """Say how everything stands."""
         with self._lock:
             quiet = self._monotonic() - self._fed_at
             sources = tuple(self._standing(name, source) for name, source in self._sources.items())
-            return Snapshot(self._now(), self._started_at, quiet, sources)
+            return Snapshot(self._now(), self._started_at, quiet, sources, dict(self._notifications))
 
     def _settle(self, source: _Source, seconds: float | None) -> None:
         """Close the running pass, if there is one, and count what it did."""

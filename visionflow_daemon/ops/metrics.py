@@ -19,6 +19,7 @@ from visionflow_daemon.ops.standing import DURATION_BUCKETS, Activity, Outcome, 
 from visionflow_daemon.sync.breaker import State
 
 STATES = {State.CLOSED: 0, State.HALF_OPEN: 1, State.OPEN: 2}
+NOTIFICATION_OUTCOMES = ("sent", "failed", "given_up")
 FILE_OUTCOMES = ("saved", "skipped", "failed", "deleted")
 TOTALS = {
     "files": "known_files",
@@ -45,6 +46,10 @@ class Metrics:
         self._registry = CollectorRegistry()
         self._registry.register(BoardCollector(board, readers, ready_intervals))
         ProcessCollector(registry=self._registry)
+
+    def add(self, collector: Collector) -> None:
+        """Show what someone else counts, too."""
+        self._registry.register(collector)
 
     def text(self) -> bytes:
         """Write all metrics in the text format, version 0.0.4."""
@@ -75,6 +80,7 @@ class BoardCollector(Collector):
         yield GaugeMetricFamily(
             "visionflow_loop_quiet_seconds", "Seconds since the loop last said something.", snapshot.quiet_seconds
         )
+        yield _notifications(snapshot)
         yield from _passes(snapshot)
         yield from self._standing(snapshot)
         yield self._breakers(snapshot)
@@ -124,6 +130,15 @@ class BoardCollector(Collector):
             for name, gauge in gauges.items():
                 gauge.add_metric(labels, getattr(totals, name))
         yield from (readable, failed, *gauges.values())
+
+
+def _notifications(snapshot: Snapshot) -> Metric:
+    family = CounterMetricFamily(
+        "visionflow_notifications", "Deliveries of notifications, by how they ended.", labels=["outcome"]
+    )
+    for outcome in NOTIFICATION_OUTCOMES:
+        family.add_metric([outcome], snapshot.notifications.get(outcome, 0))
+    return family
 
 
 def _passes(snapshot: Snapshot) -> Iterator[Metric]:

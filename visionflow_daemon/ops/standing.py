@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -108,6 +108,8 @@ class Snapshot:
     started_at: datetime
     quiet_seconds: float
     sources: tuple[SourceStanding, ...]
+    notifications: dict[str, int] = field(default_factory=dict)
+    """How many deliveries ended how, since the daemon started."""
 
 
 def shown(text: str) -> str:
