@@ -231,7 +231,7 @@ def test_a_password_comes_by_a_credential_and_shows_nowhere(service: Service, pa
     token.chmod(0o600)
     with serving(machine, asks=True) as server:
         service.configure(f'http://{server.address}/pages.git\nusername = "{USER}"', extra='[log]\nlevel = "debug"\n')
-        service.change(line_of_the_unit("LoadCredential"))
+        service.change(line_of_the_unit("LoadCredential=git-password"))
         service.start()
         assert service.until("pass finished")["commit"] == tip
         assert set(server.proofs) == {f"{USER}:{PASSWORD}"}
@@ -245,10 +245,10 @@ def test_a_password_comes_by_a_credential_and_shows_nowhere(service: Service, pa
     token.unlink()
 
 
-def line_of_the_unit(key: str) -> str:
+def line_of_the_unit(begins: str) -> str:
     """Give a line that is commented out in the unit, as who follows the comment would write it."""
     text = (PROJECT / "systemd" / "visionflow-daemon.service").read_text()
-    (line,) = re.findall(rf"^# ({key}=.*)$", text, re.MULTILINE)
+    (line,) = re.findall(rf"^# ({begins}:.*)$", text, re.MULTILINE)
     return f"[Service]\n{line}\n"
 
 
