@@ -168,7 +168,7 @@ class Loop:
         services = Services(
             database,
             self._stop,
-            Telling(source.ontology_id, self._observer, self._notify),
+            Telling(source.ontology_id, self._observer, self._notify, self._stop),
             self._now,
             self._stop.sleep,
             self._meter_of(source.ontology_id),

@@ -39,7 +39,7 @@ def shown(config: Config, state: Path, receiver: Receiver) -> Iterator[tuple[Obs
     board = Board()
     rules = http.Rules(
         ready_intervals=where.ready_intervals,
-        alive_seconds=max(SLOWEST_STEP, config.network.fetch_timeout + MARGIN),
+        alive_seconds=max(SLOWEST_STEP, config.network.fetch_timeout + MARGIN, config.reading.apart.seconds + MARGIN),
         names=frozenset({"localhost", *where.names}),
     )
     readers = readers_of(config.database, config.base, state)
