@@ -15,11 +15,13 @@ import pytest
 
 from tests.support import git
 from visionflow_daemon.errors import DamageError, SourceError
-from visionflow_daemon.git import changes, disk, overlay_store
-from visionflow_daemon.git.overlay import Checkout, laid
+from visionflow_daemon.git import changes
 from visionflow_daemon.git.repository import Target
+from visionflow_daemon.git.worktree import disk
+from visionflow_daemon.git.worktree import store as stores
+from visionflow_daemon.git.worktree.overlay import Checkout, laid
 
-MANY = overlay_store.FEW + 10
+MANY = stores.FEW + 10
 
 
 def write(tree: Path, name: str | bytes, content: str | bytes, *, age: float = 60.0) -> Path:
@@ -392,7 +394,7 @@ def test_a_damaged_store_is_told_and_made_anew(look: Look, tree: Path, damage: s
     elif damage == "no repository":
         (store / "HEAD").unlink()
     else:
-        (store / overlay_store.NOTE).write_text('{"tree": 7, "stamps": {"n.md": [1]}}')
+        (store / stores.NOTE).write_text('{"tree": 7, "stamps": {"n.md": [1]}}')
     if damage != "bad note":
         with pytest.raises(DamageError):
             look()
@@ -410,12 +412,12 @@ def test_the_store_stays_small(look: Look, tree: Path) -> None:
         write(tree, "n.md", f"version {number}")
         last = look()
     store = tree.parent / "store.git"
-    assert len(list((store / "objects").glob("[0-9a-f][0-9a-f]/*"))) > overlay_store.FEW
-    assert overlay_store.tidy(store, [last.treeish], [blob.blob]) == 0, "what is young stays"
-    later = time.time() + 2 * overlay_store.YOUNG
-    with overlay_store.clone.in_use(store):
-        assert overlay_store.tidy(store, [last.treeish], [blob.blob], later) == 0, "somebody reads it"
-    assert overlay_store.tidy(store, [last.treeish], [blob.blob], later) >= MANY - 10
+    assert len(list((store / "objects").glob("[0-9a-f][0-9a-f]/*"))) > stores.FEW
+    assert stores.tidy(store, [last.treeish], [blob.blob]) == 0, "what is young stays"
+    later = time.time() + 2 * stores.YOUNG
+    with stores.clone.in_use(store):
+        assert stores.tidy(store, [last.treeish], [blob.blob], later) == 0, "somebody reads it"
+    assert stores.tidy(store, [last.treeish], [blob.blob], later) >= MANY - 10
     left = pygit2.Repository(str(store))
     assert {path.parent.name + path.name for path in (store / "objects").glob("[0-9a-f][0-9a-f]/*")} == {
         last.overlay,

@@ -137,7 +137,7 @@ def _watched(turn: _Turn) -> Watched:
     branch = Branch(turn.location, turn.branch, turn.base)
     if turn.globs is None:
         return branch
-    from visionflow_daemon.git.watched_disk import WorkTree  # noqa: PLC0415 - for work trees alone
+    from visionflow_daemon.git.worktree.watched import WorkTree  # noqa: PLC0415 - for work trees alone
 
     return WorkTree(branch, changes.selection(*turn.globs))
 

@@ -37,7 +37,7 @@ from tests.support import eventually
 from visionflow_daemon import logs
 from visionflow_daemon.config.secrets import WebhookSecret
 from visionflow_daemon.config.values import WebhookConfig
-from visionflow_daemon.ops import http
+from visionflow_daemon.ops import handler
 from visionflow_daemon.ops.board import Board
 from visionflow_daemon.ops.http import serve
 from visionflow_daemon.ops.inbound import receiver as receiving
@@ -250,7 +250,7 @@ def test_a_length_is_told_and_is_not_too_large(desk: Desk, request_: bytes, stat
 
 
 def test_who_sends_too_much_may_send_it_all_and_then_read_why(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "UNREAD_SECONDS", 20)
+    monkeypatch.setattr(handler, "UNREAD_SECONDS", 20)
     with desk.web.connect() as connection:
         connection.sendall(b"POST /hooks/kg HTTP/1.1\r\nContent-Length: 900000\r\n\r\n")
         assert connection.recv(1, socket.MSG_PEEK) == b"H"
@@ -292,7 +292,7 @@ def test_what_comes_behind_a_request_is_none(desk: Desk) -> None:
 
 
 def test_a_body_that_trickles_is_let_go(desk: Desk, monkeypatch: pytest.MonkeyPatch, lines: io.StringIO) -> None:
-    monkeypatch.setattr(http, "BODY_SECONDS", 0.6)
+    monkeypatch.setattr(handler, "BODY_SECONDS", 0.6)
     with desk.web.connect() as connection:
         connection.sendall(f"POST /hooks/kg HTTP/1.1\r\nContent-Length: 9000\r\n{headers_of(plain(b'x'))}\r\n".encode())
         began = time.monotonic()

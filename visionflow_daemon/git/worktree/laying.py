@@ -13,11 +13,11 @@ import pygit2
 from pygit2.enums import FileMode
 
 from visionflow_daemon.errors import SourceError
-from visionflow_daemon.git import disk
 from visionflow_daemon.git.changes import Selects
-from visionflow_daemon.git.disk import Patience, Stamp, UnsettledError
-from visionflow_daemon.git.ignore import Ignored, ignored_in
-from visionflow_daemon.git.overlay_store import Entry, Store, blob_id, marker
+from visionflow_daemon.git.worktree import disk
+from visionflow_daemon.git.worktree.disk import Patience, Stamp, UnsettledError
+from visionflow_daemon.git.worktree.ignore import Ignored, ignored_in
+from visionflow_daemon.git.worktree.store import Entry, Store, blob_id, marker
 
 DEEPEST = 100
 """Folders within folders that are looked into."""
