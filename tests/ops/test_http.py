@@ -13,7 +13,7 @@ import pytest
 from tests.ops.support import Clock, Told, Web, answer, summary
 from tests.support import eventually
 from visionflow_daemon.errors import ConfigError
-from visionflow_daemon.ops import http
+from visionflow_daemon.ops import handler, http
 from visionflow_daemon.ops.board import Board
 from visionflow_daemon.ops.http import serve
 from visionflow_daemon.storage.checkpoint import Tally
@@ -105,7 +105,7 @@ def test_what_is_too_long_or_no_request_is_refused_in_fixed_words(web: Web, requ
 
 
 def test_a_slow_client_is_let_go_however_it_trickles(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "REQUEST_SECONDS", 0.6)
+    monkeypatch.setattr(handler, "REQUEST_SECONDS", 0.6)
     with web.connect() as connection:
         began = time.monotonic()
         connection.settimeout(0.1)
