@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from visionflow_daemon.ops.notify import Notify
-
 from visionflow_daemon.daemon.vigil import Stop, Telling
 from visionflow_daemon.ops.observer import Unobserved
+from visionflow_daemon.ops.systemd import Notify
 from visionflow_daemon.sync.pool import Pool
 from visionflow_daemon.sync.progress import Outcome, Progress
 
