@@ -142,7 +142,7 @@ def test_the_lag_is_told_in_words(web: Web, board: Board, clock: Clock) -> None:
     def figures() -> dict[str, str]:
         return dict(re.findall(r"<dt>(.*?)</dt><dd class=\"\w*\">(.*?)</dd>", web.get("/").body))
 
-    assert figures()["behind the head"] == "not known yet"
+    assert figures()["behind the head"] == "unknown"
     board.head_found("kg", "a" * 40, is_there=False)
     clock.pass_by(90)
     assert figures()["behind the head"] == "for 1 min 30 s"

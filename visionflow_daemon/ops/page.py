@@ -133,7 +133,7 @@ def _figures(source: SourceStanding, ready: Readiness, held: Held, snapshot: Sna
 
 def _lag(head: Head | None) -> tuple[str, str]:
     if head is None:
-        return "not known yet", ""
+        return "unknown", ""
     return (f"for {span(head.lag_seconds)}", "warn") if head.lag_seconds else ("no", "")
 
 

@@ -55,7 +55,7 @@ progress::-moz-progress-bar{background:var(--run)}
 progress:not([value])::-moz-progress-bar{background:none}
 @media(prefers-reduced-motion:no-preference){progress::-webkit-progress-value{transition:width 1.5s linear}
 progress:not([value]){animation:wait 2.4s ease-in-out infinite}@keyframes wait{50%{opacity:.45}}}
-dl{display:grid;grid-template-columns:9.8rem 9rem 9rem repeat(auto-fit,minmax(6rem,1fr));gap:.9rem .8rem;
+dl{display:grid;grid-template-columns:9.8rem 9rem 8.4rem repeat(auto-fit,minmax(5.2rem,1fr));gap:.9rem .8rem;
 margin:1.1rem 0 0}
 dt{font-size:.8rem;color:var(--soft)}
 dd{margin:0;font-size:1.05rem;font-weight:600;letter-spacing:-.01em;line-height:1.35;white-space:nowrap}
