@@ -175,6 +175,7 @@ class Laying:
         if oid is not None and stamp == disk.stamp_of(there) and ((own and own.oid == oid) or self.store.holds(oid)):
             self.stamps[path] = (stamp, oid)
             return oid
+        self.sleep(0)  # a work tree may be large: whoever is asked to stop hears of it here
         content = disk.read(name, within, self.limit, self.patience)
         if isinstance(content, int):
             return self._unread(path, f"the file has {content:,} bytes, the limit is {self.limit:,}")

@@ -24,7 +24,10 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Checkout:
-    """A work tree to be looked at: which files of it, up to which size in bytes, and where what differs is kept."""
+    """A work tree to be looked at: which files of it, up to which size in bytes, and where what differs is kept.
+
+    `sleep` waits so many seconds, and is called before each file is read, too: it may raise to end the look.
+    """
 
     location: str
     branch: str | None
