@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from visionflow_daemon.config.values import LOG_FORMATS, LOG_LEVELS, Config, SourceConfig
+from visionflow_daemon.config.values import FOLLOW_WORKTREE, FOLLOWS, LOG_FORMATS, LOG_LEVELS, Config, SourceConfig
 from visionflow_daemon.errors import ConfigError
-from visionflow_daemon.git.credentials import url_problem
+from visionflow_daemon.git.credentials import is_remote, url_problem
 
 
 def check(config: Config) -> None:
@@ -62,6 +62,9 @@ def _source_problems(where: str, source: SourceConfig) -> list[str]:
         problems.append(f"{where}.ontology_id: give 1 to 200 printable characters")
     if source.branch is not None and not source.branch:
         problems.append(f"{where}.branch: it is empty; leave it out for the branch that HEAD names")
+    problems += _not_one_of(f"{where}.follow", source.follow, FOLLOWS)
+    if source.follow == FOLLOW_WORKTREE and is_remote(source.location):
+        problems.append(f"{where}.follow: only a checkout on this machine has a work tree; give its path as location")
     problems += _outside(f"{where}.interval", source.interval, 0.1, 86_400)
     if not source.include:
         problems.append(f"{where}.include: it is empty, so that no file would be read")

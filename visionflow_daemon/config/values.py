@@ -14,6 +14,8 @@ from visionflow_daemon.sync.breaker import Rules
 DEFAULT_INCLUDE = ("*.md", "*.ttl", "*.nt", "*.nq", "*.trig", "*.rdf", "*.owl", "*.xml", "*.jsonld", "*.ofn", "*.omn")
 DEFAULT_EXCLUDE = ("logseq/bak/", "logseq/.recycle/")
 MIN_WORKERS, MAX_WORKERS = 4, 8
+FOLLOW_WORKTREE = "worktree"
+FOLLOWS = ("commits", FOLLOW_WORKTREE)
 LOG_FORMATS = ("auto", "json", "console")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -22,7 +24,8 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 class SourceConfig:
     """One repository and branch, with the globs that choose its files, feeding one ontology.
 
-    `interval` None means the daemon's.
+    `interval` None means the daemon's. `follow` is what is read: the branch's commits, or the files on disk of a
+    checkout on this machine.
     """
 
     location: str
@@ -34,6 +37,7 @@ class SourceConfig:
     password_file: str | None = None
     ssh_key_file: str | None = None
     interval: float | None = None
+    follow: str = "commits"
 
     @property
     def shown(self) -> str:
