@@ -12,6 +12,7 @@ import peewee
 
 from visionflow_daemon import lean
 from visionflow_daemon.cli import tables
+from visionflow_daemon.cli.compare import compare
 from visionflow_daemon.cli.ledger import failures, retry
 from visionflow_daemon.cli.settings import DATABASE_PATH, Options, common, load, of_source
 from visionflow_daemon.cli.verbs import check_config, dump, migrate, parse, status
@@ -101,7 +102,7 @@ def program(
     context.exit(run(config, sink, full=full, replace_source=replace_source, allow_mass_delete=allow_mass_delete))
 
 
-for verb in (status, failures, retry, parse, verify, dump, migrate, check_config):
+for verb in (status, failures, retry, parse, verify, dump, compare, migrate, check_config):
     program.add_command(verb)
 
 

@@ -131,8 +131,12 @@ def dump(database: Database, ontology_id: str) -> Iterator[bytes]:
     with database.snapshot():
         for section in SECTIONS:
             for row in rows(database, ontology_id, section):
-                line = orjson.dumps([section.kind, *map(shown, row)])
-                yield CONTROLS.sub(lambda match: b"\\u00%02x" % match[0][-1], line) + b"\n"
+                yield json_line([section.kind, *map(shown, row)])
+
+
+def json_line(value: Any) -> bytes:  # noqa: ANN401 - whatever JSON takes
+    """Write a value as one line of JSON that no terminal obeys."""
+    return CONTROLS.sub(lambda match: b"\\u00%02x" % match[0][-1], orjson.dumps(value)) + b"\n"
 
 
 def rows(database: Database, ontology_id: str, section: Section) -> Iterator[Row]:

@@ -148,6 +148,11 @@ def shape_of(database: Database) -> Shape:
     )
 
 
+def table_of(database: Database, name: str) -> OldTable:
+    """Tell the columns of a table that is named like one of TABLES, ours or old. Raises DatabaseError as `shape_of`."""
+    return _table(database, name)
+
+
 def quoted(name: str) -> str:
     """Quote a name for SQL."""
     return '"' + name.replace('"', '""') + '"'
