@@ -266,8 +266,5 @@ def _standing_rows(found: LegacyStanding) -> list[tuple[str, object]]:
     rows += [(name, f"{number:,} rows") for name, number in found.rows.items()]
     rows.append(("schema version", f"{found.version}, of {found.newest}"))
     rows.append(("`migrate up`", found.would))
-    rows += [
-        (f"{name} has left", f"{left.classes:,} classes, {left.properties:,} properties, {left.axioms:,} axioms")
-        for name, left in found.remainders.items()
-    ]
+    rows += [(f"unclaimed in {name}", left.described()) for name, left in found.remainders.items()]
     return rows + _quarantine_rows(found.quarantine)

@@ -79,6 +79,14 @@ SAME_AXIOM = (
     " r.table_name = '{table}' AND r.ontology_id = x.ontology_id AND r.subject = x.subject AND r.object = x.object"
     " AND TRIM(CAST(a.{type} AS TEXT)) = x.axiom_type AND (r.digest = 'inferred') = (x.file_id IS NULL)"
 )
+PARENTS_OF = (
+    "SELECT parent_iri FROM present_owl_class_hierarchy WHERE ontology_id = ? AND class_iri = ? ORDER BY parent_iri"
+)
+PARENTS_WERE = (
+    "SELECT archive_row, object FROM legacy_rows WHERE table_name = ? AND ontology_id = ? AND subject = ?"
+    " ORDER BY archive_row"
+)
+HOLD_PARENT = "INSERT INTO held_parents VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 SPELLED = (
     f"SELECT a.{{column}} FROM legacy_rows r JOIN {archived(CLASSES)} a ON a.{NUMBER} = r.archive_row"
     f" WHERE r.table_name = '{CLASSES}' AND r.ontology_id = ? AND r.subject = ? LIMIT 1"
@@ -90,12 +98,18 @@ class Returned:
     """What came of each table: rows as they were, changed, new, gone; and what the old shape has no place for."""
 
     shape: str
-    tables: dict[str, Counter[str]] = field(default_factory=dict)
-    lost: Counter[str] = field(default_factory=Counter)
+    tables: dict[str, dict[str, int]] = field(default_factory=dict)
+    lost: dict[str, int] = field(default_factory=dict)
 
     def count(self, table: str, what: str, by: int = 1) -> None:
         """Count rows of a table."""
-        self.tables.setdefault(table, Counter())[what] += by
+        counts = self.tables.setdefault(table, {})
+        counts[what] = counts.get(what, 0) + by
+
+    def lose(self, what: str, by: int = 1) -> None:
+        """Count what the old shape has no place for."""
+        if by:
+            self.lost[what] = self.lost.get(what, 0) + by
 
 
 @dataclass(slots=True)
@@ -154,7 +168,7 @@ def _named(
     """Bring back a table whose rows have a name: the old rows, then the changed ones, then the new ones."""
     table = work.table(name)
     if table is None:
-        work.done.lost[name] += _count(work.database, f"SELECT COUNT(*) FROM ({new})")
+        work.done.lose(name, _count(work.database, f"SELECT COUNT(*) FROM ({new})"))
         return
     changed: list[Row] = []
     for row in _streamed(work.database, verdicts):
@@ -183,7 +197,7 @@ def _named(
         if _insert(work, table, due):
             work.done.count(name, "new")
         else:
-            work.done.lost[name] += 1
+            work.done.lose(name)
 
 
 def _is_class(row: Row) -> tuple[bool, bool]:
@@ -215,7 +229,7 @@ def _class_values(work: Return, table: OldTable, row: Row, is_new: bool) -> dict
     if "properties" in table.roles:
         due[table.roles["properties"]] = properties
     elif left:
-        work.done.lost["properties of classes"] += 1
+        work.done.lose("properties of classes")
     return due
 
 
@@ -234,8 +248,8 @@ def _property_values(work: Return, table: OldTable, row: Row, is_new: bool) -> d
     held = set_ if "characteristics" in table.roles else {CHARACTERISTICS[column] for column in flags}
     for role, value in (("comment", comment), ("label", label), ("domain", domain), ("range", range_)):
         if value is not None and role not in table.roles:
-            work.done.lost[f"{role}s of properties"] += 1
-    work.done.lost["characteristics of properties"] += len(set_ - held)
+            work.done.lose(f"{role}s of properties")
+    work.done.lose("characteristics of properties", len(set_ - held))
     return due | flags
 
 
@@ -252,23 +266,17 @@ def _kinds(work: Return, table: OldTable) -> Mapping[str, str]:
 
 
 def _parent_due(work: Return, row: Row) -> tuple[str | None] | None:
-    """Say what a class's one parent is to be; None where it is what it was. It is noted as held."""
+    """Say what a class's one parent is to be; None where it is what it was. What its rows hold is noted."""
+    database = work.database
     number, ontology_id, iri = row[:3]
-    parents = [
-        parent
-        for (parent,) in work.database.rows(
-            "SELECT parent_iri FROM present_owl_class_hierarchy WHERE ontology_id = ? AND class_iri = ? ORDER BY 1",
-            (ontology_id, iri),
-        )
-    ]
-    was = work.database.row(
-        "SELECT object FROM legacy_rows WHERE table_name = ? AND archive_row = ? AND ontology_id = ?",
-        (PARENTS, number, ontology_id),
-    )
-    due = was[0] if was is not None and was[0] in parents else next(iter(parents), None)
-    if due is not None:
-        work.database.run("INSERT INTO held_parents VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (ontology_id, iri, due))
-    if due == (was[0] if was is not None else None):
+    parents = [parent for (parent,) in database.rows(PARENTS_OF, (ontology_id, iri))]
+    was = {at: parent for at, parent in database.rows(PARENTS_WERE, (PARENTS, ontology_id, iri)) if parent in parents}
+    by_others = {parent for at, parent in was.items() if at != number}
+    due = was.get(number) or next((parent for parent in parents if parent not in by_others), None)
+    held = by_others if due is None else {due, *by_others}
+    database.run_many(HOLD_PARENT, [(ontology_id, iri, parent) for parent in sorted(held)])
+    had_one = database.row("SELECT 1 FROM legacy_rows WHERE table_name = ? AND archive_row = ?", (PARENTS, number))
+    if due == was.get(number) and (due is not None or had_one is None):
         return None
     return (_spelled(work, ontology_id, due) if due is not None else None,)
 
@@ -276,7 +284,7 @@ def _parent_due(work: Return, row: Row) -> tuple[str | None] | None:
 def _parents(work: Return) -> None:
     table, database, done = work.table(HIERARCHY), work.database, work.done
     if table is None:
-        done.lost["parents"] += _count(database, f"SELECT COUNT(*) FROM ({NEW_PARENTS.format(table=PARENTS)})")
+        done.lose("parents", _count(database, f"SELECT COUNT(*) FROM ({NEW_PARENTS.format(table=PARENTS)})"))
         return
     database.run(f"INSERT INTO coming {STILL_PARENTS}")
     _bring(work, table)
@@ -285,13 +293,13 @@ def _parents(work: Return) -> None:
         if _insert(work, table, _roles(table, {"ontology": ontology_id, **pair})):
             done.count(HIERARCHY, "new")
         elif "ontology" in table.roles:
-            done.lost["parents"] += 1
+            done.lose("parents")
 
 
 def _axioms(work: Return) -> None:
     table, database, done = work.table(AXIOMS), work.database, work.done
     if table is None:
-        done.lost["axioms"] += _count(database, "SELECT COUNT(*) FROM present_owl_axioms WHERE is_parent = 0")
+        done.lose("axioms", _count(database, "SELECT COUNT(*) FROM present_owl_axioms WHERE is_parent = 0"))
         return
     same = SAME_AXIOM.format(table=AXIOMS, type=quoted(table.roles["type"]))
     database.run(
@@ -312,7 +320,7 @@ def _axioms(work: Return) -> None:
         if _insert(work, table, _axiom_values(table, row)):
             done.count(AXIOMS, "new")
         else:
-            done.lost["axioms"] += 1
+            done.lose("axioms")
 
 
 def _axiom_values(table: OldTable, row: Row) -> dict[str, Any]:

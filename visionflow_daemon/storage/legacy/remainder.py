@@ -52,6 +52,14 @@ DROP_FILE = "DELETE FROM source_files WHERE ontology_id = ? AND file_id = 0"
 COUNT = "SELECT {}".format(
     ", ".join(f"(SELECT COUNT(*) FROM {table} WHERE ontology_id = ?1 AND file_id = 0)" for table, _ in FACTS)
 )
+CLAIMANTS = (
+    "SELECT DISTINCT f.path FROM ("
+    f"SELECT file_id FROM class_facts WHERE ontology_id = ?1 AND class_iri {ANY_OF.replace('?', '?2')}"
+    f" UNION SELECT file_id FROM property_facts WHERE ontology_id = ?1 AND property_iri {ANY_OF.replace('?', '?2')}"
+    f" UNION SELECT file_id FROM owl_axioms WHERE ontology_id = ?1 AND subject {ANY_OF.replace('?', '?2')}"
+    f" UNION SELECT file_id FROM owl_axioms WHERE ontology_id = ?1 AND property_iri {ANY_OF.replace('?', '?2')}"
+    ") t JOIN source_files f ON f.ontology_id = ?1 AND f.file_id = t.file_id WHERE f.file_id > 0"
+)
 COPIED = {
     "source_files": "ontology_id, file_id, path, display_path, status, blob_seen, digest_seen, digest_saved, format,"
     " is_public, outbound_links",
@@ -74,6 +82,10 @@ class Remainder:
     def __bool__(self) -> bool:
         """Whether there are any."""
         return bool(self.classes or self.properties or self.axioms)
+
+    def described(self) -> str:
+        """Say it in words."""
+        return f"{self.classes:,} classes, {self.properties:,} properties and {self.axioms:,} axioms"
 
 
 def exists(database: Database, ontology_id: str) -> bool:
@@ -113,6 +125,13 @@ def take_over(database: Database, ontology_id: str, page: Page, touched: Touched
             dropped = True
     if dropped:
         drop_if_empty(database, ontology_id)
+
+
+def claimants(database: Database, ontology_id: str, names: set[str]) -> set[bytes]:
+    """Give the paths of the files that say anything of these names."""
+    return (
+        {bytes(path) for (path,) in database.rows(CLAIMANTS, (ontology_id, array(sorted(names))))} if names else set()
+    )
 
 
 def drop_if_empty(database: Database, ontology_id: str) -> bool:
@@ -173,7 +192,7 @@ def _only_declared(database: Database, ontology_id: str, touched: Touched) -> No
 def _drop_declared(
     database: Database, ontology_id: str, declared: set[str], used: set[str | None], touched: Touched
 ) -> bool:
-    """Drop what was said of declared classes and properties, and used properties of which nothing was said."""
+    """Drop what was said of declared names, and used properties of which nothing was said."""
     names = array(sorted(declared))
     gone = database.run(DROP_CLASSES, (ontology_id, names)).rowcount
     properties = database.rows(DROP_PROPERTIES, (ontology_id, names))
