@@ -11,6 +11,8 @@ from visionflow_daemon.storage import checkpoint, files
 from visionflow_daemon.storage.checkpoint import LastRun
 from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.files import Totals
+from visionflow_daemon.storage.legacy import remainder
+from visionflow_daemon.storage.legacy.remainder import Remainder
 from visionflow_daemon.sync import checked
 from visionflow_daemon.sync.breakers import Breakers
 
@@ -47,6 +49,7 @@ class Standing:
     last_run: LastRun | None
     holds: Totals
     breakers: list[BreakerStanding]
+    legacy: Remainder
 
     def rows(self) -> list[tuple[str, object]]:
         """Give the rows of a table for people."""
@@ -57,7 +60,9 @@ class Standing:
             ("branch", self.branch),
             (
                 "commit",
-                self.commit if self.is_whole else f"{self.commit or 'none'} (a pass is under way, or was cut off)",
+                self.commit
+                if self.is_whole or not self.source
+                else f"{self.commit or 'none'} (a pass is under way, or was cut off)",
             ),
         ]
         rows += [("", "and files on disk that are not committed")] if self.overlay else []
@@ -84,6 +89,7 @@ class Standing:
             ("parents", f"{held.parents:,}"),
             ("properties", f"{held.properties:,}"),
             ("axioms", f"{held.axioms:,}"),
+            *([("of these in legacy:", f"{self.legacy.described()}, which no file claims")] if self.legacy else []),
         ]
 
 
@@ -106,4 +112,5 @@ def standing(database: Database, state: Path, ontology_id: str) -> Standing:
             BreakerStanding(each.guards, each.state(now), each.failures, each.since, each.reason, each.retry_at)
             for each in Breakers(state, database.path, ontology_id).all().values()
         ],
+        legacy=remainder.count(database, ontology_id),
     )

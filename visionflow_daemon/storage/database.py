@@ -25,6 +25,9 @@ CHECKPOINT_PAGES = 8_000
 CACHE_KIB = 4_096
 """KiB of page cache for each connection: one a worker."""
 
+REMADE = {"foreign_keys": 0, "synchronous": "full", "legacy_alter_table": 1, "cache_size": -16 * CACHE_KIB}
+"""What differs for a database that is remade: one connection writes all of it, and foreign keys are checked at the end."""
+
 ANY_OF = "IN (SELECT value FROM json_each(?))"
 """SQL for membership in a list given as one parameter, made by `array`."""
 
@@ -74,7 +77,7 @@ class Database:
         if is_scratch:
             pragmas = {**pragmas, "journal_mode": "off", "synchronous": "off"}
         elif is_remade:
-            pragmas = {**pragmas, "foreign_keys": 0, "synchronous": "full", "legacy_alter_table": 1}
+            pragmas = {**pragmas, **REMADE}
         elif not read_only:
             pragmas = {"journal_mode": "wal", "wal_autocheckpoint": CHECKPOINT_PAGES, **pragmas}
         target = f"file:{_quoted(path)}?mode=ro" if read_only else str(path)
@@ -151,8 +154,9 @@ def open_database(
 ) -> Database:
     """Open the database that a URL or a plain path names; relative paths start at `base`.
 
-    With `read_only` or `is_remade`, the file must exist. Raises ConfigError for a URL that isn't understood, DatabaseError for a
-    place where no database can be and for a file that is none, and CorruptError for a damaged one: it is not touched.
+    With `read_only` or `is_remade`, the file must exist. Raises ConfigError for a URL that isn't understood,
+    DatabaseError for a place where no database can be and for a file that is none, and CorruptError for a damaged one:
+    it is not touched.
     """
     path = database_path(url, base)
     if path.is_dir():

@@ -52,6 +52,14 @@ DROP_FILE = "DELETE FROM source_files WHERE ontology_id = ? AND file_id = 0"
 COUNT = "SELECT {}".format(
     ", ".join(f"(SELECT COUNT(*) FROM {table} WHERE ontology_id = ?1 AND file_id = 0)" for table, _ in FACTS)
 )
+CLAIMANTS = (
+    "SELECT DISTINCT f.path FROM ("
+    f"SELECT file_id FROM class_facts WHERE ontology_id = ?1 AND class_iri {ANY_OF.replace('?', '?2')}"
+    f" UNION SELECT file_id FROM property_facts WHERE ontology_id = ?1 AND property_iri {ANY_OF.replace('?', '?2')}"
+    f" UNION SELECT file_id FROM owl_axioms WHERE ontology_id = ?1 AND subject {ANY_OF.replace('?', '?2')}"
+    f" UNION SELECT file_id FROM owl_axioms WHERE ontology_id = ?1 AND property_iri {ANY_OF.replace('?', '?2')}"
+    ") t JOIN source_files f ON f.ontology_id = ?1 AND f.file_id = t.file_id WHERE f.file_id > 0"
+)
 COPIED = {
     "source_files": "ontology_id, file_id, path, display_path, status, blob_seen, digest_seen, digest_saved, format,"
     " is_public, outbound_links",
@@ -75,6 +83,10 @@ class Remainder:
         """Whether there are any."""
         return bool(self.classes or self.properties or self.axioms)
 
+    def described(self) -> str:
+        """Say it in words."""
+        return f"{self.classes:,} classes, {self.properties:,} properties and {self.axioms:,} axioms"
+
 
 def exists(database: Database, ontology_id: str) -> bool:
     """Tell whether anything is left of an old database."""
@@ -91,10 +103,15 @@ def ontologies(database: Database) -> list[str]:
     return [name for (name,) in database.rows(ONTOLOGIES)]
 
 
+def all_of(database: Database) -> dict[str, Remainder]:
+    """Count what no file has claimed, by ontology."""
+    return {ontology_id: count(database, ontology_id) for ontology_id in ontologies(database)}
+
+
 def take_over(database: Database, ontology_id: str, page: Page, touched: Touched) -> None:
     """Drop the facts that a page claims, within the transaction that saves it."""
     declared = {fact.iri for fact in page.classes} | {fact.iri for fact in page.properties}
-    used = {each.property_iri for each in (*page.axioms, *page.links) if each.property_iri is not None}
+    used = {axiom.property_iri for axiom in page.axioms} | {link.property_iri for link in page.links}
     stated = {
         (each.axiom_type, each.subject, property_iri, each.object)
         for each in page.axioms
@@ -110,6 +127,13 @@ def take_over(database: Database, ontology_id: str, page: Page, touched: Touched
         drop_if_empty(database, ontology_id)
 
 
+def claimants(database: Database, ontology_id: str, names: set[str]) -> set[bytes]:
+    """Give the paths of the files that say anything of these names."""
+    return (
+        {bytes(path) for (path,) in database.rows(CLAIMANTS, (ontology_id, array(sorted(names))))} if names else set()
+    )
+
+
 def drop_if_empty(database: Database, ontology_id: str) -> bool:
     """Drop the file `legacy:` where it owns nothing any more."""
     (is_empty,) = database.row(IS_EMPTY, (ontology_id,)) or (0,)
@@ -119,16 +143,15 @@ def drop_if_empty(database: Database, ontology_id: str) -> bool:
 
 
 def discard(database: Database, ontology_id: str, now: str) -> Remainder:
-    """Drop all that no file has claimed, in one transaction; give what it was."""
-    with database.transaction():
-        found = count(database, ontology_id)
-        for part in _parts(database.rows(_NAMES, {"o": ontology_id})):
-            touched = Touched(classes=set(part))
-            _drop_declared(database, ontology_id, set(part), set(), touched)
-            for row in database.rows(AXIOMS, (ontology_id, array(sorted(part)))):
-                _drop_axiom(database, ontology_id, row, touched)
-            derive.derive(database, ontology_id, touched, now)
-        drop_if_empty(database, ontology_id)
+    """Drop all that no file has claimed, within a transaction; give what it was."""
+    found = count(database, ontology_id)
+    for part in _parts(database.rows(_NAMES, [ontology_id])):
+        touched = Touched(classes=set(part))
+        _drop_declared(database, ontology_id, set(part), set(), touched)
+        for row in database.rows(AXIOMS, (ontology_id, array(sorted(part)))):
+            _drop_axiom(database, ontology_id, row, touched)
+        derive.derive(database, ontology_id, touched, now)
+    drop_if_empty(database, ontology_id)
     return found
 
 
@@ -142,7 +165,7 @@ def copy(source: Database, target: Database, ontology_id: str, now: str) -> None
             found = source.run(f"SELECT {columns} FROM {table} WHERE ontology_id = ? AND file_id = 0", (ontology_id,))
             while part := found.fetchmany(PART):
                 target.run_many(f"INSERT INTO {table} ({columns}) VALUES ({marks})", part)
-        for part in _parts(target.rows(_NAMES, {"o": ontology_id})):
+        for part in _parts(target.rows(_NAMES, [ontology_id])):
             touched = Touched(classes=set(part), properties=set(part))
             for row in target.rows(AXIOMS, (ontology_id, array(sorted(part)))):
                 touched.axiom(row[1:6], row[6:], 1)
@@ -151,9 +174,9 @@ def copy(source: Database, target: Database, ontology_id: str, now: str) -> None
 
 
 _NAMES = (
-    "SELECT class_iri FROM class_facts WHERE ontology_id = :o AND file_id = 0"
-    " UNION SELECT property_iri FROM property_facts WHERE ontology_id = :o AND file_id = 0"
-    " UNION SELECT subject FROM owl_axioms WHERE ontology_id = :o AND file_id = 0"
+    "SELECT class_iri FROM class_facts WHERE ontology_id = ?1 AND file_id = 0"
+    " UNION SELECT property_iri FROM property_facts WHERE ontology_id = ?1 AND file_id = 0"
+    " UNION SELECT subject FROM owl_axioms WHERE ontology_id = ?1 AND file_id = 0"
 )
 
 
@@ -167,13 +190,13 @@ def _only_declared(database: Database, ontology_id: str, touched: Touched) -> No
 
 
 def _drop_declared(
-    database: Database, ontology_id: str, declared: set[str], used: set[str], touched: Touched
+    database: Database, ontology_id: str, declared: set[str], used: set[str | None], touched: Touched
 ) -> bool:
-    """Drop what was said of declared classes and properties, and properties of which nothing was said but that are used."""
+    """Drop what was said of declared names, and used properties of which nothing was said."""
     names = array(sorted(declared))
     gone = database.run(DROP_CLASSES, (ontology_id, names)).rowcount
     properties = database.rows(DROP_PROPERTIES, (ontology_id, names))
-    properties += database.rows(DROP_BARE, (ontology_id, array(sorted(used))))
+    properties += database.rows(DROP_BARE, (ontology_id, array(sorted(iri for iri in used if iri is not None))))
     touched.properties |= {iri for (iri,) in properties}
     return bool(gone or properties)
 
