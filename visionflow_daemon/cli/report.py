@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from visionflow_daemon.git.rollout import ALL
 from visionflow_daemon.model import timestamp
 from visionflow_daemon.storage import checkpoint, files
 from visionflow_daemon.storage.checkpoint import LastRun
@@ -44,6 +45,7 @@ class Standing:
     branch: str | None
     commit: str | None
     overlay: str | None
+    rollout_percent: float | None
     is_whole: bool
     last_checked: str | None
     last_run: LastRun | None
@@ -66,6 +68,8 @@ class Standing:
             ),
         ]
         rows += [("", "and files on disk that are not committed")] if self.overlay else []
+        if self.rollout_percent is not None and self.rollout_percent < ALL:
+            rows.append(("rollout", f"{self.rollout_percent:g} % of the files are live"))
         rows.append(("last checked", self.last_checked))
         if run is not None:
             rows.append(("last pass", f"{run.status}, {run.started_at} to {run.finished_at or run.progress_at}"))
@@ -104,6 +108,7 @@ def standing(database: Database, state: Path, ontology_id: str) -> Standing:
         branch=held.branch if held else None,
         commit=held.commit if held else None,
         overlay=held.overlay if held else None,
+        rollout_percent=held.rollout_percent if held else None,
         is_whole=held is not None and held.is_clean,
         last_checked=note.at if note else None,
         last_run=checkpoint.last_run(database, ontology_id),

@@ -25,7 +25,7 @@ class SourceConfig:
     """One repository and branch, with the globs that choose its files, feeding one ontology.
 
     `interval` None means the daemon's. `follow` is what is read: the branch's commits, or the files on disk of a
-    checkout on this machine.
+    checkout on this machine. `rollout_percent` is the share of the chosen files that are live.
     """
 
     location: str
@@ -38,6 +38,7 @@ class SourceConfig:
     ssh_key_file: str | None = None
     interval: float | None = None
     follow: str = "commits"
+    rollout_percent: float = 100.0
 
     @property
     def shown(self) -> str:

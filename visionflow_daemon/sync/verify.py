@@ -30,7 +30,7 @@ from visionflow_daemon.storage.lock import ontology_lock
 from visionflow_daemon.storage.migrate import migrate
 from visionflow_daemon.storage.reload import page_of
 from visionflow_daemon.storage.writer import Content, Failure, Writer
-from visionflow_daemon.sync.job import Job, Services, selection_digest
+from visionflow_daemon.sync.job import Job, Services, selection, selection_digest
 from visionflow_daemon.sync.plan import beside
 from visionflow_daemon.sync.reader import Reader
 from visionflow_daemon.sync.retry import FailureClass
@@ -95,8 +95,8 @@ def _settled(job: Job, services: Services) -> Iterator[str]:
             if held.is_clean and held.treeish is not None:
                 if held.digest != selection_digest(job):
                     raise ConfigError(
-                        "globs, prefixes, limits or the parser are not those of the last pass: give the same options, "
-                        "or run a pass with these first"
+                        "globs, rollout, prefixes, limits or the parser are not those of the last pass: give the same "
+                        "options, or run a pass with these first"
                     )
                 yield held.treeish
                 return
@@ -125,7 +125,7 @@ def _fill(
     remainder.copy(services.database, expected, job.ontology_id, timestamp(services.now()))
     writer = Writer(expected, job.ontology_id, lambda: timestamp(services.now()))
     digest = reading_digest(job.reading)
-    tree = changes.walk(repository, treeish, changes.selection(job.include, job.exclude))
+    tree = changes.walk(repository, treeish, selection(job))
     known_files = files.known_files(services.database, job.ontology_id)
     done = 0
     services.watcher.started(files.totals(services.database, job.ontology_id).files)
