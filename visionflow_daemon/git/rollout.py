@@ -12,10 +12,13 @@ ALL = 100.0
 
 POSITIONS = 1 << 64
 
+SALT = b"visionflow-daemon rollout\0"
+"""Stands before each path that is hashed: files may have been chosen by a hash of their paths before."""
+
 
 def position(path: bytes) -> int:
-    """Give a path's place among POSITIONS: the first eight bytes of its SHA-256. It never changes (ADR 0027)."""
-    return int.from_bytes(sha256(path).digest()[:8], "big")
+    """Give a path's place among POSITIONS: the first eight bytes of a SHA-256. It never changes (ADR 0027)."""
+    return int.from_bytes(sha256(SALT + path).digest()[:8], "big")
 
 
 def share(percent: float) -> Callable[[bytes], bool]:
