@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from visionflow_daemon.git.changes import selection
 from visionflow_daemon.git.rollout import POSITIONS, position, share
 
-# Made once, by `printf 'visionflow-daemon rollout\\0%s' PATH | sha256sum | cut -c1-16`. They must never change: files would go and come.
+# Made once, by `printf 'visionflow-daemon rollout\\0%s' PATH | sha256sum | cut -c1-16`.
+# They must never change: files would go and come.
 POSITION = {
     b"a.md": 0x36D8D56242357CED,
     b"b.md": 0xEF177785CD7781F4,

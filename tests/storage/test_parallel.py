@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 import threading
+from collections.abc import Mapping
 from contextlib import closing
 from copy import deepcopy
 from pathlib import Path
@@ -14,11 +16,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.legacy.builders import SHAPES as OLD_SHAPES
+from tests.legacy.builders import Builder
 from tests.storage.said import NAMESPACE, OURS, PREFIXES, SHAPES, Said, differences, write
 from visionflow_daemon.errors import ConfigError, DatabaseError
+from visionflow_daemon.model import DEFAULT_PREFIXES
+from visionflow_daemon.storage.legacy.migration import Rules as Adopting
+from visionflow_daemon.storage.legacy.migration import adopt_database
 from visionflow_daemon.storage.parallel.contrast import Contrast, Count
 from visionflow_daemon.storage.parallel.run import Place, Rules, Seen, compared
 from visionflow_daemon.storage.parallel.scope import KINDS, kinds_of
+from visionflow_daemon.storage.remake import Place as Adopted
 
 ALL = kinds_of((), ())
 A, B, C = (f"{NAMESPACE}{name}" for name in "ABC")
@@ -58,9 +66,10 @@ def tell(
     is_exact: bool = False,
     with_annotations: bool = False,
     ontologies: tuple[str | None, str | None] = (None, None),
+    prefixes: Mapping[str, str] = PREFIXES,
 ) -> Told:
     """Compare two databases."""
-    rules = Rules(kinds, PREFIXES, is_exact, with_annotations)
+    rules = Rules(kinds, prefixes, is_exact, with_annotations)
     return Told(old, new, rules, ontologies)
 
 
@@ -322,3 +331,20 @@ def test_each_side_is_one_moment_and_is_not_written_while_another_program_writes
     finally:
         stop.set()
         writer.join()
+
+
+@pytest.mark.parametrize("shape", OLD_SHAPES)
+def test_an_adopted_database_says_what_the_old_one_said_with_all_its_defects(tmp_path: Path, shape: str) -> None:
+    old, new = Builder(tmp_path / "old.db", shape, 300).build(), tmp_path / "new.db"
+    shutil.copyfile(old, new)
+    adopt_database(Adopted(str(new), tmp_path), Adopting(DEFAULT_PREFIXES, "default"))
+    with closing(sqlite3.connect(new)) as database:
+        held = [name for (name,) in database.execute("SELECT ontology_id FROM source_files WHERE file_id = 0")]
+    told = [
+        tell(old, new, ontologies=(name if len(held) > 1 else None, name), prefixes=DEFAULT_PREFIXES) for name in held
+    ]
+    assert sum(each.counts["class"].equal for each in told) >= 300
+    assert sum(each.counts["parent"].equal for each in told) > 100
+    # An inferred axiom is adopted letter by letter: of several ontologies it may get into another one, by its subject.
+    moved = {"inferred"} if shape == "mixed" else set()
+    assert {each.kind for one in told for each in one.contrasts} <= moved
