@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -132,8 +132,7 @@ class Ran:
     def events(self) -> list[dict[str, Any]]:
         """The log lines of `--once`, each of which must be valid by docs/log-schema.json."""
         lines = self.out.splitlines()
-        complaints = [each for line in lines if (each := log_lines.complaint(line)) is not None]
-        assert not complaints, "\n".join(complaints[:5])
+        assert_documented(lines)
         return [json.loads(line) for line in lines]
 
     def event(self, name: str) -> dict[str, Any]:
@@ -198,6 +197,12 @@ class Running:
         return code
 
 
+def assert_documented(lines: Iterable[str]) -> None:
+    """See that each is a log line that docs/log-schema.json allows."""
+    complaints = [each for line in lines if (each := log_lines.complaint(line)) is not None]
+    assert not complaints, "\n".join(complaints[:5])
+
+
 def eventually(condition: Callable[[], bool], timeout: float = 20) -> None:
     """Wait for what no log line tells."""
     waiter, deadline = threading.Event(), time.monotonic() + timeout
@@ -256,14 +261,16 @@ class Daemon:
         """Run the daemon while the block does; it is ended then. It serves nothing unless told to."""
         unserved = replace(self, environment={"VISIONFLOW_HTTP__PORT": "0", **self.environment})
         process = unserved.start(*arguments)
+        running = Running(process)
         try:
-            yield Running(process)
+            yield running
         finally:
             process.kill()
             process.wait()
             for stream in (process.stdout, process.stderr):
                 if stream is not None:
                     stream.close()
+        assert_documented(map(json.dumps, running.events))
 
     def once(self, source: Path | str, *arguments: str | Path, database: str = "kg.db", expect: int = 0) -> Ran:
         """Run one pass, and see that it leaves with the expected code and a sound database."""

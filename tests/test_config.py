@@ -12,26 +12,40 @@ import pytest
 
 from tests.support import PROJECT, Daemon
 from visionflow_daemon.config.load import load
-from visionflow_daemon.config.values import Config, ReadingConfig, SourceConfig, SyncConfig
+from visionflow_daemon.config.values import Config, NotificationConfig, ReadingConfig, SourceConfig, SyncConfig
 from visionflow_daemon.errors import ConfigError
 from visionflow_daemon.model import DEFAULT_PREFIXES
 
 EXAMPLE = PROJECT / "config.example.toml"
-SECTIONS = ("reading", "reading.limits", "reading.apart", "sync", "daemon", "http", "network", "breaker", "log")
-NOT_DEFAULTS = {"sources.location", "sources.include", "reading.prefixes"}
+SECTIONS = (
+    "reading",
+    "reading.limits",
+    "reading.apart",
+    "sync",
+    "daemon",
+    "http",
+    "webhook",
+    "network",
+    "breaker",
+    "log",
+)
+NOT_DEFAULTS = {"sources.location", "sources.include", "reading.prefixes", "notifications.command"}
 NO_DEFAULT = {
     *("sources.branch", "sources.username", "sources.password_file", "sources.ssh_key_file", "sources.interval"),
+    "sources.webhook_secret_file",
     "sync.workers",
+    *("notifications.url", "notifications.url_file", "notifications.secret_file", "notifications.token_file"),
 }
-COMMENTED_KEY = re.compile(r"^# ([a-z_]+ = .+)$", re.MULTILINE)
+COMMENTED_KEY = re.compile(r"^# ([a-z_]+ = .+|\[\[[a-z]+\]\])$", re.MULTILINE)
 HUSH = "opensesame-4711"
+USER_TWICE = ".token_file: the URL has a user name already; give one of both"
 
 
 def keys_of_the_code() -> dict[str, Any]:
     """Name every key that the dataclasses know, with its default."""
     config = Config()
     found: dict[str, Any] = {"database": config.database}
-    parts: dict[str, Any] = {"sources": SourceConfig(location="")}
+    parts: dict[str, Any] = {"sources": SourceConfig(location=""), "notifications": NotificationConfig()}
     for section in SECTIONS:
         value: Any = config
         for name in section.split("."):
@@ -58,8 +72,9 @@ def keys_of_the_example() -> dict[str, Any]:
             else:
                 found[key] = value
 
-    (source,) = data.pop("sources")
-    collect("sources.", source)
+    for name in ("sources", "notifications"):
+        (section,) = data.pop(name)
+        collect(f"{name}.", section)
     collect("", data)
     return found
 
@@ -249,3 +264,43 @@ def test_a_value_where_a_section_is_due_is_told_with_its_name(one: Path, name: s
     (problem,) = problems_of(one, {f"VISIONFLOW_{name}": value})
     assert not re.search("no attribute|not iterable", problem)
     assert re.match(r"VISIONFLOW_|sources\[0\]|sync|database", problem)
+
+
+@pytest.mark.parametrize(
+    ("section", "problem"),
+    [
+        ("", ": give one of command, url and url_file, not none"),
+        ('command = ["x"]\nurl = "https://x"', ": give one of command, url and url_file, not command and url"),
+        ('command = [""]', ".command: the program's name is empty"),
+        ('command = ["x", "a\\u0000b"]', ".command: a program can't be given a zero byte"),
+        ('command = ["x"]\non = []', ".on: it is empty, so that nothing would be told"),
+        ('command = ["x"]\non = ["loud"]', ".on: 'loud' is none of changed, failing, recovered, held"),
+        ('command = ["x"]\ntimeout = 0', ".timeout: 0.0 is not between 0.1 and 3600"),
+        ('command = ["x"]\ntimeout = nan', ".timeout: nan is not between 0.1 and 3600"),
+        ('command = ["x"]\nkeep_trying = -1', ".keep_trying: -1.0 is not between 0 and 604800"),
+        ('command = ["x"]\nsources = ["b"]', ".sources: no source feeds 'b'"),
+        ('command = ["x"]\ntoken_file = "t"', ".token_file: that is for a webhook; a program reads its secrets itself"),
+        (f'url = "ftp://{HUSH}@x"', ".url: a URL is due that begins with https:// or http://"),
+        (f'url = "https://x/{HUSH} b"', ".url: it holds characters that a URL can't: write them as %XX"),
+        (f'url = "https://{HUSH}@x/"\ntoken_file = "t"', USER_TWICE),
+        (
+            'command = ["x"]\n[[notifications]]\ncommand = ["x"]\non = ["changed"]',
+            ": it tells whom notifications[0] tells already; join what they are on",
+        ),
+    ],
+)
+def test_a_mistake_in_a_notification_is_told(one: Path, section: str, problem: str) -> None:
+    one.write_text(f"{one.read_text()}[[notifications]]\n{section}\n")
+    at = section.count("[[notifications]]")
+    assert problems_of(one) == (f"notifications[{at}]{problem}",)
+
+
+def test_check_config_shows_a_webhook_without_its_path(one: Path, daemon: Daemon) -> None:
+    one.write_text(f'{one.read_text()}[[notifications]]\nurl = "https://me:{HUSH}@example.org:8443/{HUSH}?{HUSH}"\n')
+    ran = daemon.run("check-config", "--config", one, "--json")
+    assert ran.json["notifications"][0]["url"] == "https://example.org:8443"
+    assert HUSH not in ran.out + ran.err
+
+
+def test_what_tells_a_hook_of_an_event_is_no_key(one: Path) -> None:
+    assert load(one, {"VISIONFLOW_EVENT": "changed", "VISIONFLOW_EVENT_TEXT": "x"}) == load(one, {})

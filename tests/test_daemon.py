@@ -283,6 +283,8 @@ def test_it_shows_health_metrics_and_a_page_while_it_works(repo: Repo, daemon: D
         status, metrics = asked(port, "/metrics")
         assert status == 200
         assert re.search(r'^visionflow_ledger_files\{ontology_id="default"\} 1.0$', metrics, re.MULTILINE)
+        assert 'visionflow_parse_duration_seconds_count{ontology_id="default"} 2.0' in metrics
+        assert 'visionflow_lag_seconds{ontology_id="default"} 0.0' in metrics
         status, shown = asked(port, "/")
         assert status == 200
         assert "bad.md" in shown
@@ -291,6 +293,26 @@ def test_it_shows_health_metrics_and_a_page_while_it_works(repo: Repo, daemon: D
         repo.commit(page(2))
         running.until("pass finished")
         eventually(lambda: f'"{repo.tip()}"' in asked(port, "/status")[1])
+        assert running.end() == 0
+
+
+def test_the_lag_grows_while_deletions_are_held_and_ends_when_the_pages_are_back(repo: Repo, daemon: Daemon) -> None:
+    def lag() -> float:
+        (source,) = json.loads(asked(port, "/status")[1])["sources"]
+        return float(source["head"]["lag_seconds"])
+
+    port = free_port()
+    daemon.environment["VISIONFLOW_HTTP__PORT"] = str(port)
+    good = repo.commit(many(40))
+    with daemon.running("--config", config(daemon, (repo.path, "a"))) as running:
+        running.until("pass finished")
+        repo.commit(dict.fromkeys(many(30)))
+        running.until("pass held")
+        eventually(lambda: (first := lag()) > 0 and lag() > first)
+        assert 'visionflow_held{ontology_id="a"} 1.0' in asked(port, "/metrics")[1]
+        repo.set_tip(good)
+        running.until("pass finished")
+        eventually(lambda: lag() == 0)
         assert running.end() == 0
 
 

@@ -17,13 +17,16 @@ from tests.support import PROJECT
 
 SHIPPING = PROJECT / "docs" / "shipping"
 LINES = 10_000
+LONG, LONGEST, LONGEST_IN_JOURNAL = 130, 2_500, 1_190
+"""How often the hard text stands in a line of a hundred, and of a thousand: 5 kB, 100 kB, and what journald takes."""
+
 SAYS = (
     "import structlog, sys\n"
     "from visionflow_daemon import logs\n"
     "logs.configure('json', 'info')\n"
     "log = structlog.get_logger()\n"
     "for n in range(int(sys.argv[1]), int(sys.argv[2])):\n"
-    "    much = 900 if n % 100 == 0 else 2\n"
+    "    much = 2 if n % 100 else int(sys.argv[3]) if n % 1000 else int(sys.argv[4])\n"
     "    reason = 'Grüße 検証 😀 \\\\ \" \\n\\u2028\\x1b' * much\n"
     "    log.warning('file failed', n=n, path=f'é{n}.md', line=None, reason=reason)\n"
 )
@@ -35,6 +38,11 @@ def rsyslogd() -> str:
     if found is None:
         pytest.skip("rsyslogd is not installed")
     return found
+
+
+def has_imjournal() -> bool:
+    """Tell whether rsyslog can read the journal."""
+    return any(Path("/usr").glob("lib*/**/rsyslog/imjournal.so"))
 
 
 def for_folder(name: str, folder: Path) -> Path:
@@ -69,10 +77,16 @@ def shipped(tmp_path: Path) -> Iterator[Path]:
 
 def say(folder: Path, first: int, end: int) -> list[Any]:
     """Have our logger write lines as a pass does, at the end of a file; give what they say."""
+    lines = said(first, end, LONGEST)
     with (folder / "passes.jsonl").open("ab") as log:
-        done = subprocess.run([sys.executable, "-c", SAYS, str(first), str(end)], stdout=subprocess.PIPE, check=True)
-        log.write(done.stdout)
-    return [json.loads(line) for line in done.stdout.decode().splitlines()]
+        log.write(lines)
+    return [json.loads(line) for line in lines.decode().splitlines()]
+
+
+def said(first: int, end: int, longest: int) -> bytes:
+    """Give what our logger writes for these numbers."""
+    command = [sys.executable, "-c", SAYS, *map(str, (first, end, LONG, longest))]
+    return subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
 
 
 def arrived(folder: Path, count: int, name: str = "shipped.jsonl", seconds: float = 60) -> list[bytes]:
@@ -89,24 +103,26 @@ def arrived(folder: Path, count: int, name: str = "shipped.jsonl", seconds: floa
 
 def test_rsyslog_ships_every_line_once_and_whole(shipped: Path, record_property: Any) -> None:  # noqa: ANN401
     began = time.monotonic()
-    said = say(shipped, 0, LINES // 2)
+    told = say(shipped, 0, LINES // 2)
     assert len(arrived(shipped, LINES // 2)) == LINES // 2
     (shipped / "passes.jsonl").rename(shipped / "passes.jsonl.1")  # as logrotate does, between two passes
-    said += say(shipped, LINES // 2, LINES)
+    told += say(shipped, LINES // 2, LINES)
     with (shipped / "passes.jsonl").open("ab") as log:
         log.write(b"sh: visionflow-daemon: not found\n")
     lines = arrived(shipped, LINES)
     record_property("seconds", round(time.monotonic() - began, 2))
     got = [json.loads(line) for line in lines]
-    assert max(map(len, lines)) > 5_000
+    files = (shipped / "passes.jsonl.1").read_bytes() + (shipped / "passes.jsonl").read_bytes()
+    assert sum(len(line) > 5_000 for line in files.splitlines()) == LINES // 100
+    assert sum(len(line) > 100_000 for line in files.splitlines()) == LINES // 1_000
     assert [event["n"] for event in got] == list(range(LINES))
-    assert got == said
+    assert got == told
     assert arrived(shipped, 1, "unparsed.log") == [b"sh: visionflow-daemon: not found"]
 
 
 @pytest.mark.parametrize("name", ["rsyslog-imfile.conf", "rsyslog-imjournal.conf"])
 def test_rsyslog_takes_the_configurations(tmp_path: Path, name: str) -> None:
-    if "imjournal" in name and not [*Path("/usr").glob("lib*/**/rsyslog/imjournal.so")]:
+    if "imjournal" in name and not has_imjournal():
         pytest.skip("rsyslog has no imjournal here")
     checked = subprocess.run(
         [rsyslogd(), "-N1", "-f", str(for_folder(name, tmp_path))], capture_output=True, text=True, check=False

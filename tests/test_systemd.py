@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -23,10 +24,10 @@ def analyze(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def settings() -> dict[str, list[str]]:
+def settings(unit: Path = SERVICE) -> dict[str, list[str]]:
     """Read a unit: each key with all its values."""
     found: dict[str, list[str]] = {}
-    for line in SERVICE.read_text("utf-8").splitlines():
+    for line in unit.read_text("utf-8").splitlines():
         key, separator, value = line.partition("=")
         if separator and not line.startswith("#"):
             found.setdefault(key, []).append(value)
@@ -51,3 +52,10 @@ def test_the_unit_fits_what_the_daemon_does() -> None:
     (command,) = held["ExecStart"]
     assert command.split()[:2] == ["/usr/bin/env", "visionflow-daemon"]
     assert "--once" not in command
+
+
+@pytest.mark.parametrize("unit", sorted(FOLDER.glob("*.service")), ids=lambda unit: unit.name)
+def test_the_journal_takes_all_lines_of_a_unit_under_one_name(unit: Path) -> None:
+    held = settings(unit)
+    assert held["SyslogIdentifier"] == ["visionflow-daemon"]
+    assert held["LogRateLimitIntervalSec"] == ["0"]

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from tests.support import Daemon, Running, class_page, eventually, git
 from visionflow_daemon.formats.choose import read_page, reading_digest
 from visionflow_daemon.git import changes
-from visionflow_daemon.git.overlay import Checkout, laid
+from visionflow_daemon.git.worktree.overlay import Checkout, laid
 from visionflow_daemon.model import Reading
 from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.dump import dump

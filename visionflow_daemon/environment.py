@@ -10,6 +10,8 @@ from typing import Any
 from visionflow_daemon.errors import ConfigError
 
 PREFIX = "VISIONFLOW_"
+EVENT = f"{PREFIX}EVENT"
+"""What the variables begin with that tell a hook of an event. They are no keys: a hook may well run this program."""
 
 
 class Given(str):
@@ -36,7 +38,7 @@ def override(data: dict[str, Any], environment: Mapping[str, str], *, apart: fro
     Raises ConfigError with the variable's name where there is no such section.
     """
     for name in sorted(environment):
-        if not name.startswith(PREFIX) or name in apart:
+        if not name.startswith(PREFIX) or name.startswith(EVENT) or name in apart:
             continue
         *sections, key = name.removeprefix(PREFIX).lower().split("__")
         place: Any = data

@@ -12,8 +12,9 @@ import structlog
 from visionflow_daemon.config.secrets import credentials
 from visionflow_daemon.config.values import FOLLOW_WORKTREE, Config, SourceConfig
 from visionflow_daemon.errors import ExitCode, HeldError, StillHeldError, StoppedError, VisionflowError
-from visionflow_daemon.git import clone, overlay_store
+from visionflow_daemon.git import clone
 from visionflow_daemon.git.credentials import Credentials
+from visionflow_daemon.git.worktree import store
 from visionflow_daemon.model import timestamp
 from visionflow_daemon.storage import files
 from visionflow_daemon.storage.database import Database, database_path
@@ -67,7 +68,7 @@ def source_of(config: Config, source: SourceConfig, state: Path) -> Source:
 def place_of(config: Config, source: SourceConfig, state: Path) -> Path:
     """Give where a source can be read as it was synced, without asking its remote. Raises SourceError."""
     if source.follow == FOLLOW_WORKTREE:
-        return overlay_store.place_of(state, database_path(config.database, config.base), source.ontology_id)
+        return store.place_of(state, database_path(config.database, config.base), source.ontology_id)
     return clone.place_of(source.location, config.base, state)
 
 

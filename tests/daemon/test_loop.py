@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 import structlog
 
-from tests.support import Repo, class_page, eventually
+from tests.support import Repo, class_page, eventually, git
 from visionflow_daemon import logs
 from visionflow_daemon.config.values import Config, SourceConfig
 from visionflow_daemon.daemon.loop import Loop
 from visionflow_daemon.daemon.rota import Rota
 from visionflow_daemon.daemon.wake import Wake
 from visionflow_daemon.errors import ConfigError, ExitCode
-from visionflow_daemon.ops.notify import Notify
+from visionflow_daemon.ops.systemd import Notify
 from visionflow_daemon.storage.checkpoint import Tally
 from visionflow_daemon.sync.breaker import Rules
 from visionflow_daemon.sync.run import Summary
@@ -62,6 +62,10 @@ class Script:
         """Note it."""
         self.told.append(("begun", ontology_id, why))
 
+    def head_found(self, ontology_id: str, commit: str, *, is_there: bool) -> None:
+        """Note it."""
+        self.told.append(("head", ontology_id, commit, is_there))
+
     def planned(self, ontology_id: str, files: int) -> None:
         """Note it."""
         self.told.append(("planned", ontology_id, files))
@@ -77,7 +81,7 @@ class Script:
         self.told.append(("done", ontology_id, summary.run_id is not None))
         self._next()
 
-    def pass_failed(self, ontology_id: str, reason: str, code: ExitCode) -> None:
+    def pass_failed(self, ontology_id: str, reason: str, code: ExitCode, mark: str | None = None) -> None:  # noqa: ARG002
         """Note it."""
         self.told.append(("failed", ontology_id, reason, code))
         self._next()
@@ -142,22 +146,24 @@ def test_the_observer_is_told_of_all_that_happens(stage: Stage, tmp_path: Path) 
     loop = stage.loop()
     loop.run()
     told = stage.script.told
-    assert told[:5] == [
+    tip = told[2][2]
+    assert told[:6] == [
         ("known", "a", location, None, 60.0),
         ("begun", "a", "start"),
+        ("head", "a", git("rev-parse", "main", cwd=Path(location)), False),
         ("planned", "a", 1),
         ("moved", "a", 1),
         ("done", "a", True),
     ]
-    assert told[5][:2] == ("due", "a")
-    assert told[5][2] is not None
-    assert told[6:8] == [("begun", "a", "again"), ("done", "a", False)]
-    assert told[9][0] == "gone"
-    assert told[10] == ("known", "b", "https://127.0.0.1:9/r.git", "main", 5.0)
-    assert told[11] == ("begun", "b", "configuration read anew")
-    assert told[12][0] == "failed"
-    assert told[12][3] is ExitCode.REMOTE
-    assert told[13][2] >= stage.clock.time + timedelta(seconds=60)
+    assert told[6][:2] == ("due", "a")
+    assert told[6][2] is not None
+    assert told[7:10] == [("begun", "a", "again"), ("head", "a", tip, True), ("done", "a", False)]
+    assert told[11][0] == "gone"
+    assert told[12] == ("known", "b", "https://127.0.0.1:9/r.git", "main", 5.0)
+    assert told[13] == ("begun", "b", "configuration read anew")
+    assert told[14][0] == "failed"
+    assert told[14][3] is ExitCode.REMOTE
+    assert told[15][2] >= stage.clock.time + timedelta(seconds=60)
     assert not (tmp_path / "kg.db-wal").exists(), "the database was not closed"
 
 

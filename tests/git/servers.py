@@ -82,13 +82,17 @@ def git_daemon(folder: Path) -> Iterator[str]:
     command = [core_tool("git-daemon"), "--verbose", "--export-all", "--reuseaddr", "--listen=127.0.0.1"]
     command += [f"--port={port}", f"--base-path={folder}", str(folder)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment()) as process:
+        assert process.stderr is not None
+        drain = threading.Thread(target=process.stderr.read)  # a full pipe would make it hang
         try:
-            assert process.stderr is not None
             assert b"Ready" in process.stderr.readline()
+            drain.start()
             yield f"git://127.0.0.1:{port}"
         finally:
             process.terminate()
-            process.communicate(timeout=20)
+            process.wait(timeout=20)
+            if drain.is_alive():
+                drain.join(20)
 
 
 class GitHttp(ThreadingHTTPServer):

@@ -14,12 +14,14 @@ import pygit2
 import pytest
 
 from tests.support import git
-from visionflow_daemon.errors import DamageError, SourceError
-from visionflow_daemon.git import changes, disk, overlay_store
-from visionflow_daemon.git.overlay import Checkout, laid
+from visionflow_daemon.errors import DamageError, SourceError, StoppedError
+from visionflow_daemon.git import changes
 from visionflow_daemon.git.repository import Target
+from visionflow_daemon.git.worktree import disk
+from visionflow_daemon.git.worktree import store as stores
+from visionflow_daemon.git.worktree.overlay import Checkout, laid
 
-MANY = overlay_store.FEW + 10
+MANY = stores.FEW + 10
 
 
 def write(tree: Path, name: str | bytes, content: str | bytes, *, age: float = 60.0) -> Path:
@@ -55,8 +57,13 @@ class Look:
     def __init__(self, tree: Path, **more: object) -> None:
         self.tree = tree
         self.waited: list[float] = []
-        self.sleep: Callable[[float], None] = self.waited.append
+        self.sleep: Callable[[float], None] = self.wait
         self.checkout = {"limit": 1_000, "branch": None, **more}
+
+    def wait(self, seconds: float) -> None:
+        """Note that it waits."""
+        if seconds:
+            self.waited.append(seconds)
 
     def __call__(self, *, anew: bool = False) -> Target:
         """Look once."""
@@ -258,8 +265,9 @@ def test_a_file_that_is_being_written_is_waited_for(look: Look, tree: Path) -> N
     path = write(tree, "a.md", "half", age=0)
 
     def finish(seconds: float) -> None:
-        look.waited.append(seconds)
-        write(tree, "a.md", "half and half")
+        look.wait(seconds)
+        if seconds:
+            write(tree, "a.md", "half and half")
 
     look.sleep = finish
     assert look.files()[b"a.md"] == b"half and half"
@@ -275,7 +283,7 @@ def test_a_file_that_is_written_without_end_is_left_as_it_was(look: Look, tree: 
     write(tree, "b.md", "more", age=0)
 
     def go_on(seconds: float) -> None:
-        look.waited.append(seconds)
+        look.wait(seconds)
         for name in ("n.md", "o.md", "b.md"):
             write(tree, name, f"more {len(look.waited)}", age=0)
 
@@ -283,6 +291,18 @@ def test_a_file_that_is_written_without_end_is_left_as_it_was(look: Look, tree: 
     found = look.files()
     assert found == {**COMMITTED, b"n.md": b"first"}
     assert disk.PATIENCE <= sum(look.waited) <= disk.PATIENCE + disk.SETTLED
+
+
+def test_a_look_ends_when_it_is_told_to(look: Look, tree: Path) -> None:
+    def stop(_: float) -> None:
+        raise StoppedError("enough")
+
+    look.sleep = stop
+    with pytest.raises(StoppedError):
+        look()
+    look.sleep = look.wait
+    write(tree, "n.md", "new")
+    assert look.files()[b"n.md"] == b"new"
 
 
 def test_a_time_to_come_keeps_nobody_waiting(look: Look, tree: Path) -> None:
@@ -295,7 +315,7 @@ def test_git_at_work_is_waited_for_but_not_a_lock_left_behind(look: Look, tree: 
     lock = write(tree, ".git/index.lock", "", age=0)
 
     def finish(seconds: float) -> None:
-        look.waited.append(seconds)
+        look.wait(seconds)
         with suppress(FileNotFoundError):
             lock.unlink()
 
@@ -392,7 +412,7 @@ def test_a_damaged_store_is_told_and_made_anew(look: Look, tree: Path, damage: s
     elif damage == "no repository":
         (store / "HEAD").unlink()
     else:
-        (store / overlay_store.NOTE).write_text('{"tree": 7, "stamps": {"n.md": [1]}}')
+        (store / stores.NOTE).write_text('{"tree": 7, "stamps": {"n.md": [1]}}')
     if damage != "bad note":
         with pytest.raises(DamageError):
             look()
@@ -410,12 +430,12 @@ def test_the_store_stays_small(look: Look, tree: Path) -> None:
         write(tree, "n.md", f"version {number}")
         last = look()
     store = tree.parent / "store.git"
-    assert len(list((store / "objects").glob("[0-9a-f][0-9a-f]/*"))) > overlay_store.FEW
-    assert overlay_store.tidy(store, [last.treeish], [blob.blob]) == 0, "what is young stays"
-    later = time.time() + 2 * overlay_store.YOUNG
-    with overlay_store.clone.in_use(store):
-        assert overlay_store.tidy(store, [last.treeish], [blob.blob], later) == 0, "somebody reads it"
-    assert overlay_store.tidy(store, [last.treeish], [blob.blob], later) >= MANY - 10
+    assert len(list((store / "objects").glob("[0-9a-f][0-9a-f]/*"))) > stores.FEW
+    assert stores.tidy(store, [last.treeish], [blob.blob]) == 0, "what is young stays"
+    later = time.time() + 2 * stores.YOUNG
+    with stores.clone.in_use(store):
+        assert stores.tidy(store, [last.treeish], [blob.blob], later) == 0, "somebody reads it"
+    assert stores.tidy(store, [last.treeish], [blob.blob], later) >= MANY - 10
     left = pygit2.Repository(str(store))
     assert {path.parent.name + path.name for path in (store / "objects").glob("[0-9a-f][0-9a-f]/*")} == {
         last.overlay,

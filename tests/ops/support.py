@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from visionflow_daemon.ops.board import Board
-from visionflow_daemon.ops.readers import Held, Readers
+from visionflow_daemon.ops.readers import Disk, Held, Readers
 from visionflow_daemon.storage.checkpoint import LastRun, Tally
 from visionflow_daemon.storage.files import Totals
 from visionflow_daemon.storage.ledger import LedgerEntry
@@ -76,7 +77,12 @@ class Told:
 
     def readers(self) -> Readers:
         """Give readers that say so."""
-        return Readers(lambda _: self.held, lambda _: self.breakers, lambda _: self.checked)
+        return Readers(
+            lambda _: self.held,
+            lambda _: self.breakers,
+            lambda _: self.checked,
+            lambda: [Disk(place, 30, 100) for place in ("database", "state")],
+        )
 
 
 def run(**more: object) -> LastRun:
@@ -135,6 +141,14 @@ class Web:
     def get(self, path: str, method: str = "GET", host: str = "localhost") -> Response:
         """Ask for a path."""
         return self.send(f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+
+    def post(
+        self, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None, length: int | None = None
+    ) -> Response:
+        """Send a body, of this length or of the one that is told."""
+        told = {"Host": "hooks.example.org", "Content-Length": str(len(body) if length is None else length)}
+        head = "".join(f"{name}: {value}\r\n" for name, value in {**told, **(headers or {})}.items())
+        return self.send(f"POST {path} HTTP/1.1\r\n{head}\r\n".encode("latin-1") + body)
 
 
 def answer(connection: socket.socket) -> Response:

@@ -9,7 +9,7 @@ import pytest
 from tests.ops.support import Clock, summary
 from visionflow_daemon.errors import ExitCode
 from visionflow_daemon.ops.board import Board
-from visionflow_daemon.ops.standing import Activity, Outcome, SourceStanding
+from visionflow_daemon.ops.standing import Activity, Head, Outcome, SourceStanding
 from visionflow_daemon.storage.checkpoint import Tally
 
 
@@ -92,7 +92,7 @@ def test_files_are_counted_while_a_pass_runs_and_once(board: Board) -> None:
     board.moved("kg", Tally(saved=2))
     board.pass_failed("kg", "disk full", ExitCode.DATABASE)
     assert only(board).counts.files == Tally(saved=6, deleted=1)
-    assert sum(only(board).counts.durations) == 2
+    assert sum(only(board).counts.durations.counts) == 2
 
 
 def test_what_is_said_of_a_source_that_is_gone_is_dropped(board: Board) -> None:
@@ -102,6 +102,7 @@ def test_what_is_said_of_a_source_that_is_gone_is_dropped(board: Board) -> None:
     board.pass_done("kg", summary())
     board.pass_failed("kg", "late", ExitCode.REMOTE)
     board.next_due("kg", None)
+    board.head_found("kg", "a" * 40, is_there=False)
     board.planned("kg", 4)
     assert board.snapshot().sources == ()
 
@@ -143,3 +144,49 @@ def test_the_next_due_time_and_the_quiet_are_told(board: Board, clock: Clock) ->
     assert board.snapshot().quiet_seconds == 7
     board.tick()
     assert board.snapshot().quiet_seconds == 0
+
+
+def test_the_lag_counts_from_the_first_commit_that_the_database_lacks(board: Board, clock: Clock) -> None:
+    assert only(board).head is None
+    board.pass_begun("kg", "interval")
+    board.head_found("kg", "a" * 40, is_there=False)
+    clock.pass_by(5)
+    board.pass_failed("kg", "disk full", ExitCode.DATABASE)
+    seen = clock.now()
+    board.head_found("kg", "b" * 40, is_there=False)
+    clock.pass_by(7)
+    board.pass_done("kg", summary(is_whole=False))
+    assert only(board).head == Head("b" * 40, seen, 12)
+    board.pass_done("kg", summary(commit="b" * 40))
+    clock.pass_by(3)
+    assert only(board).head == Head("b" * 40, seen, 0)
+
+
+def test_a_head_that_the_database_has_ends_the_lag(board: Board, clock: Clock) -> None:
+    board.head_found("kg", "a" * 40, is_there=False)
+    clock.pass_by(5)
+    board.head_found("kg", "9" * 40, is_there=True)  # the branch was set back to what is synced
+    assert only(board).head == Head("9" * 40, clock.now(), 0)
+    board.head_found("kg", "b" * 40, is_there=False)
+    clock.pass_by(2)
+    assert only(board).head == Head("b" * 40, clock.now() - timedelta(seconds=2), 2)
+
+
+def test_a_remote_that_gives_no_answer_leaves_the_head_as_it_was_seen(board: Board, clock: Clock) -> None:
+    board.head_found("kg", "a" * 40, is_there=True)
+    seen = clock.now()
+    clock.pass_by(600)
+    board.pass_begun("kg", "interval")
+    board.pass_failed("kg", "no answer", ExitCode.REMOTE)
+    assert only(board).head == Head("a" * 40, seen, 0)
+
+
+def test_what_is_measured_belongs_to_the_source(board: Board) -> None:
+    board.source_known("other", "/srv/pages", None, 60)
+    board.meter("kg").fetch.took(0.2)
+    board.meter("gone").fetch.took(0.2)
+    kg, other = board.snapshot().sources
+    assert (sum(kg.measured.fetch.counts), sum(other.measured.fetch.counts)) == (1, 0)
+    board.source_gone("kg")
+    board.source_known("kg", "/srv/pages", None, 60)
+    assert sum(board.snapshot().sources[1].measured.fetch.counts) == 0

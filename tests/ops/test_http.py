@@ -13,10 +13,11 @@ import pytest
 from tests.ops.support import Clock, Told, Web, answer, summary
 from tests.support import eventually
 from visionflow_daemon.errors import ConfigError
-from visionflow_daemon.ops import http
+from visionflow_daemon.ops import handler, http
 from visionflow_daemon.ops.board import Board
 from visionflow_daemon.ops.http import serve
 from visionflow_daemon.storage.checkpoint import Tally
+from visionflow_daemon.sync.meter import Load
 
 PATHS = ("/livez", "/readyz", "/status", "/metrics", "/")
 
@@ -52,6 +53,20 @@ def test_status_tells_live_progress_and_time_left(web: Web, board: Board, clock:
     (source,) = json.loads(web.get("/status?x=1").body)["sources"]
     assert (source["activity"], source["progress"], source["ledger"]) == ("idle", None, 1)
     assert source["last_success"] == "2026-05-04T12:00:02Z"
+
+
+def test_status_tells_lag_retries_and_load(web: Web, board: Board, clock: Clock) -> None:
+    (source,) = json.loads(web.get("/status").body)["sources"]
+    assert (source["head"], source["counts"]["seconds"]) == (None, 0)
+    board.head_found("kg", "a" * 40, is_there=False)
+    clock.pass_by(5)
+    meter = board.meter("kg")
+    meter.fetch.again()
+    with meter.watching(lambda: Load(3, 1)):
+        (source,) = json.loads(web.get("/status").body)["sources"]
+    assert source["head"] == {"commit": "a" * 40, "seen_at": "2026-05-04T12:00:00Z", "lag_seconds": 5}
+    assert source["retries"] == {"fetch": 1, "parse": 0, "save": 0, "record": 0}
+    assert source["load"] == {"queued": 3, "in_hand": 1}
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "CONNECT", "<script>"])
@@ -90,7 +105,7 @@ def test_what_is_too_long_or_no_request_is_refused_in_fixed_words(web: Web, requ
 
 
 def test_a_slow_client_is_let_go_however_it_trickles(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "REQUEST_SECONDS", 0.6)
+    monkeypatch.setattr(handler, "REQUEST_SECONDS", 0.6)
     with web.connect() as connection:
         began = time.monotonic()
         connection.settimeout(0.1)

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.ops.support import Clock, Told, Web, summary
+from tests.ops.support import START, Clock, Told, Web, summary
 from tests.support import PROJECT
 from visionflow_daemon.errors import ExitCode
 from visionflow_daemon.model import timestamp
@@ -17,10 +17,15 @@ from visionflow_daemon.ops.readers import Held
 from visionflow_daemon.ops.standing import Outcome
 from visionflow_daemon.storage.checkpoint import Tally
 from visionflow_daemon.sync.breaker import Breaker, Guarded
+from visionflow_daemon.sync.meter import Load
 
 DOC = (PROJECT / "docs" / "metrics.md").read_text()
 ROW = re.compile(r"^\| `(\w+)` \| (\w+) \|([^|]*)\|", re.MULTILINE)
-OUTCOMES = {outcome.value for outcome in Outcome} | {"saved", "skipped", "failed", "deleted"}
+WEBHOOKS = {"asked", "ignored", "pinged", "malformed", "refused", "limited"}
+NOTIFICATIONS = {"sent", "failed", "given_up"}
+FILES = {"saved", "skipped", "failed", "deleted"}
+OUTCOMES = {outcome.value for outcome in Outcome} | FILES | WEBHOOKS | NOTIFICATIONS
+STEPS = {"fetch", "parse", "save", "record"}
 
 
 def samples(web: Web) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -40,6 +45,7 @@ def value(web: Web, name: str, **labels: str) -> float:
 
 
 def a_full_board(board: Board, clock: Clock) -> None:
+    board.head_found("kg", "c" * 40, is_there=False)
     board.pass_done("kg", summary(tally=Tally(saved=3, failed=1)))
     board.next_due("kg", clock.now() + timedelta(seconds=60))
 
@@ -67,6 +73,10 @@ def test_every_label_takes_values_from_a_short_list_that_is_documented(web: Web,
                     assert text == "kg"
                 case "outcome":
                     assert text in OUTCOMES
+                case "step":
+                    assert text in STEPS
+                case "place":
+                    assert text in {"database", "state"}
                 case "breaker":
                     assert text in set(Guarded)
                 case "le":
@@ -90,6 +100,52 @@ def test_figures_of_a_source(web: Web, board: Board, clock: Clock) -> None:
     assert value(web, "pass_duration_seconds_bucket", le="0.1") == 0
     assert value(web, "pass_duration_seconds_bucket", le="0.25") == 1
     assert value(web, "pass_duration_seconds_sum") == pytest.approx(0.2)
+
+
+def test_the_lag_and_when_the_head_was_seen(web: Web, board: Board, clock: Clock) -> None:
+    assert not any(name == "visionflow_lag_seconds" for name, _ in samples(web)), "it is not known before a head is"
+    board.head_found("kg", "a" * 40, is_there=False)
+    clock.pass_by(30)
+    assert (value(web, "lag_seconds"), value(web, "head_seen_timestamp_seconds")) == (30, START.timestamp())
+    board.pass_done("kg", summary())
+    assert value(web, "lag_seconds") == 0
+
+
+def test_only_a_pass_that_was_held_is_held_and_the_next_that_comes_through_ends_it(web: Web, board: Board) -> None:
+    assert value(web, "held") == 0
+    board.pass_failed("kg", "deletions", ExitCode.HELD)
+    assert value(web, "held") == 1
+    board.pass_failed("kg", "no answer", ExitCode.REMOTE)
+    assert value(web, "held") == 0
+    board.pass_failed("kg", "deletions", ExitCode.HELD)
+    board.pass_done("kg", summary())
+    assert value(web, "held") == 0
+
+
+def test_steps_retries_and_the_load_are_measured(web: Web, board: Board) -> None:
+    meter = board.meter("kg")
+    for seconds in (0.0002, 0.0002, 0.7, 500.0):
+        meter.parse.took(seconds)
+    meter.fetch.took(3.0)
+    meter.save.again()
+    assert value(web, "parse_duration_seconds_bucket", le="0.00025") == 2
+    assert value(web, "parse_duration_seconds_bucket", le="1.0") == 3
+    assert value(web, "parse_duration_seconds_bucket", le="120.0") == 3
+    assert value(web, "parse_duration_seconds_bucket", le="+Inf") == 4
+    assert value(web, "parse_duration_seconds_count") == 4
+    assert value(web, "parse_duration_seconds_sum") == pytest.approx(500.7004)
+    assert value(web, "fetch_duration_seconds_bucket", le="2.5") == 0
+    assert value(web, "fetch_duration_seconds_bucket", le="5.0") == 1
+    assert {step: value(web, "retries_total", step=step) for step in STEPS} == dict.fromkeys(STEPS, 0) | {"save": 1}
+    with meter.watching(lambda: Load(31, 2)):
+        assert (value(web, "queue_depth"), value(web, "active_workers")) == (31, 2)
+    assert (value(web, "queue_depth"), value(web, "active_workers")) == (0, 0)
+
+
+def test_a_loop_that_is_silent_is_not_alive(web: Web, clock: Clock) -> None:
+    assert samples(web)["visionflow_alive", ()] == 1
+    clock.pass_by(601)
+    assert samples(web)["visionflow_alive", ()] == 0
 
 
 def test_a_breaker_is_closed_open_and_half_open(web: Web, told: Told, clock: Clock) -> None:

@@ -54,7 +54,10 @@ def test_text_from_anywhere_stays_text(web: Web, board: Board, told: Told, clock
     plain = read(web)
     board.source_known("x" + HOSTILE, "https://u:p@example.org/" + HOSTILE, HOSTILE, 60)
     board.pass_begun("x" + HOSTILE, HOSTILE)
+    board.head_found("x" + HOSTILE, HOSTILE, is_there=False)
+    board.head_found("kg", HOSTILE, is_there=False)
     board.planned("x" + HOSTILE, 5)
+    clock.pass_by(1)
     board.pass_failed("kg", HOSTILE, ExitCode.REMOTE)
     board.pass_done("kg", summary(commit=HOSTILE))
     board.pass_failed("kg", HOSTILE, ExitCode.REMOTE)
@@ -122,8 +125,8 @@ def test_passes_failures_breakers_and_what_is_due_are_shown(web: Web, board: Boa
     for part in (
         "failing",
         "no answer (exit code 4, remote)",
-        f"Breaker of the remote open, next try {due}.",
-        "name not known",
+        "Breaker of the remote open, next try in 30 s.",
+        "5 failed in a row since 05-04 11:00: name not known",
         "in 1 min 30 s",
         "Failed files: 120, the first 50 of them",
         "pages/50.md",
@@ -133,6 +136,20 @@ def test_passes_failures_breakers_and_what_is_due_are_shown(web: Web, board: Boa
         "keeps its last good facts",
     ):
         assert part in text
+
+
+def test_the_lag_is_told_in_words(web: Web, board: Board, clock: Clock) -> None:
+    def figures() -> dict[str, str]:
+        return dict(re.findall(r"<dt>(.*?)</dt><dd class=\"\w*\">(.*?)</dd>", web.get("/").body))
+
+    assert figures()["behind the head"] == "unknown"
+    board.head_found("kg", "a" * 40, is_there=False)
+    clock.pass_by(90)
+    assert figures()["behind the head"] == "for 1 min 30 s"
+    assert "head aaaaaaaaaaaa" in read(web).text
+    board.pass_done("kg", summary())
+    assert figures()["behind the head"] == "no"
+    assert "head aaaaaaaaaaaa" not in read(web).text
 
 
 def test_a_page_without_sources_and_one_without_a_database_are_pages(web: Web, board: Board, told: Told) -> None:

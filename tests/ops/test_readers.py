@@ -92,6 +92,16 @@ def test_the_state_directory_is_read_each_time(tmp_path: Path) -> None:
     assert [each.guards for each in readers.breakers("kg")] == list(Guarded)
 
 
+def test_the_disks_are_those_of_database_and_state_and_one_that_is_not_there_is_left_out(tmp_path: Path) -> None:
+    disks = readers_of("kg.db", tmp_path, tmp_path / "state").disks()
+    assert [each.place for each in disks] == ["database"]
+    (tmp_path / "state").mkdir()
+    disks = readers_of("kg.db", tmp_path, tmp_path / "state").disks()
+    assert [each.place for each in disks] == ["database", "state"]
+    assert all(0 <= each.free_bytes <= each.size_bytes for each in disks)
+    assert disks[0].size_bytes > 0
+
+
 def test_an_answer_is_given_again_while_it_is_fresh_and_longer_where_it_was_dear() -> None:
     clock, costs, asked = Clock(), [0.01, 1.0, 0.01], []
 

@@ -8,7 +8,8 @@ from collections import Counter
 import pytest
 
 from tests.sync.test_pool import DEADLINE, Worker, alive, nothing
-from visionflow_daemon.sync.pool import Pool, Turn
+from visionflow_daemon.sync.pool import Pool
+from visionflow_daemon.sync.turn import Turn
 
 
 @pytest.mark.parametrize("workers", [1, 2, 8])

@@ -20,6 +20,9 @@ class Bar:
         self._progress: Progress | None = None
         self._task: TaskID | None = None
 
+    def found(self, commit: str, *, is_there: bool) -> None:
+        """Nothing is drawn yet."""
+
     def started(self, planned: int) -> None:
         """Draw the bar."""
         from rich.console import Console  # noqa: PLC0415 - costs memory that a pass without a terminal saves

@@ -20,7 +20,8 @@ from visionflow_daemon.config.values import Config
 from visionflow_daemon.environment import state_directory
 from visionflow_daemon.errors import ConfigError, PageError, VisionflowError
 from visionflow_daemon.formats.text import decode
-from visionflow_daemon.git import changes, clone, overlay_store, repository
+from visionflow_daemon.git import changes, clone, repository
+from visionflow_daemon.git.worktree.store import store_path
 from visionflow_daemon.model import display_path, harmless
 from visionflow_daemon.storage import checkpoint, files, ledger
 from visionflow_daemon.storage.database import Database
@@ -141,7 +142,7 @@ def _places(database: Database, ontology_id: str, config: Config) -> list[str]:
     The files on disk that were synced are kept in a place of their own.
     """
     held = checkpoint.load(database, ontology_id)
-    store = overlay_store.store_path(state_directory(os.environ), database.path, ontology_id)
+    store = store_path(state_directory(os.environ), database.path, ontology_id)
     found = [str(store)] if store.exists() else []
     return found + [source.location for source in config.sources] + ([held.source] if held else [])
 

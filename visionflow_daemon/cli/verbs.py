@@ -110,6 +110,8 @@ def check_config(context: click.Context, /, *, as_json: bool, **given: Any) -> N
     shown = dataclasses.asdict(config) | {"base": str(config.base), "workers": config.workers()}
     for source, given_source in zip(shown["sources"], config.sources, strict=True):
         source["location"] = given_source.shown
+    for notification, given_hook in zip(shown["notifications"], config.notifications, strict=True):
+        notification["url"] = given_hook.shown if given_hook.url else None
     if as_json:
         tables.echo_json(shown)
         return

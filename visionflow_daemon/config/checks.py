@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
+
+from visionflow_daemon.config.notifications import notification_problems
 from visionflow_daemon.config.values import FOLLOW_WORKTREE, FOLLOWS, LOG_FORMATS, LOG_LEVELS, Config, SourceConfig
 from visionflow_daemon.errors import ConfigError
 from visionflow_daemon.git.credentials import is_remote, url_problem
@@ -20,6 +23,9 @@ def check(config: Config) -> None:
         *_outside("daemon.poll", config.daemon.poll, 0.1, 3_600),
         *_outside("http.port", config.http.port, 0, 65_535),
         *_outside("http.ready_intervals", config.http.ready_intervals, 1, 1_000_000),
+        *_outside("webhook.body_bytes", config.webhook.body_bytes, 1_000, 64 << 20),
+        *_outside("webhook.requests_per_minute", config.webhook.requests_per_minute, 1, 1_000_000),
+        *_not_networks("webhook.proxies", config.webhook.proxies),
         *_outside("network.connect_timeout", config.network.connect_timeout, 0.1, 3_600),
         *_outside("network.read_timeout", config.network.read_timeout, 0.1, 3_600),
         *_outside("network.fetch_timeout", config.network.fetch_timeout, 0.1, 86_400),
@@ -40,6 +46,7 @@ def check(config: Config) -> None:
         *_not_one_of("log.format", config.log.format, LOG_FORMATS),
         *_not_one_of("log.level", config.log.level, LOG_LEVELS),
     ]
+    problems += notification_problems(config.notifications)
     owners: dict[str, int] = {}
     for at, source in enumerate(config.sources):
         problems += _source_problems(f"sources[{at}]", source)
@@ -77,6 +84,16 @@ def _outside(key: str, value: float | None, low: float, high: float) -> list[str
     if value is None or low <= value <= high:
         return []
     return [f"{key}: {value} is not between {low} and {high}"]
+
+
+def _not_networks(key: str, values: tuple[str, ...]) -> list[str]:
+    problems = []
+    for at, value in enumerate(values):
+        try:
+            ip_network(value)
+        except ValueError:
+            problems.append(f"{key}[{at}]: {value!r} is neither an address nor a network, as 10.0.0.0/8 is one")
+    return problems
 
 
 def _not_one_of(key: str, value: str, allowed: tuple[str, ...]) -> list[str]:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from visionflow_daemon.config.checks import check
-from visionflow_daemon.config.secrets import PASSWORD
+from visionflow_daemon.config.notifications import unknown_sources
+from visionflow_daemon.config.secrets import PASSWORD, WEBHOOK
 from visionflow_daemon.config.values import Config
 from visionflow_daemon.environment import override
 from visionflow_daemon.errors import ConfigError
@@ -27,13 +28,14 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Config:
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ConfigError(f"can't read the configuration {path}: {error}") from error
         base = path.resolve().parent
-    override(data, environment, apart=frozenset({PASSWORD}))
+    override(data, environment, apart=frozenset({PASSWORD, WEBHOOK}))
     config, problems = _structured(data) if data else (Config(), [])
     config = replace(config, base=base)
     try:
         check(config)
     except ConfigError as error:
         problems += error.problems
+    problems += unknown_sources(config)
     if problems:
         raise ConfigError(*problems)
     return config

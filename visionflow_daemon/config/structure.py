@@ -12,7 +12,8 @@ from visionflow_daemon.config.values import Config
 from visionflow_daemon.environment import Given
 from visionflow_daemon.errors import ConfigError
 
-SECTIONS = ("reading", "sync", "daemon", "http", "network", "breaker", "log")
+SECTIONS = ("reading", "sync", "daemon", "http", "webhook", "network", "breaker", "log")
+LISTS = ("sources", "notifications")
 
 
 def structured(data: dict[str, Any]) -> tuple[Config, list[str]]:
@@ -20,10 +21,11 @@ def structured(data: dict[str, Any]) -> tuple[Config, list[str]]:
     converter = _converter()
     wrong = [name for name in SECTIONS if not isinstance(data.get(name, {}), dict)]
     problems = [f"{name}: a section is due, not {data.pop(name)!r}" for name in wrong]
-    sources = data.get("sources", [])
-    if not isinstance(sources, list) or not all(isinstance(source, dict) for source in sources):
-        problems.append("sources: a list of sections is due, [[sources]]")
-        del data["sources"]
+    for name in LISTS:
+        sections = data.get(name, [])
+        if not isinstance(sections, list) or not all(isinstance(section, dict) for section in sections):
+            problems.append(f"{name}: a list of sections is due, [[{name}]]")
+            del data[name]
     while True:
         try:
             return converter.structure(data, Config), problems

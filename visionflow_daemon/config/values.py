@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from visionflow_daemon.git.credentials import redact
 from visionflow_daemon.git.repository import Network
@@ -18,6 +19,7 @@ FOLLOW_WORKTREE = "worktree"
 FOLLOWS = ("commits", FOLLOW_WORKTREE)
 LOG_FORMATS = ("auto", "json", "console")
 LOG_LEVELS = ("debug", "info", "warning", "error")
+NOTIFY_ON = ("changed", "failing", "recovered", "held")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class SourceConfig:
     username: str | None = None
     password_file: str | None = None
     ssh_key_file: str | None = None
+    webhook_secret_file: str | None = None
     interval: float | None = None
     follow: str = "commits"
     rollout_percent: float = 100.0
@@ -97,6 +100,46 @@ class HttpConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class WebhookConfig:
+    """What a webhook's request may ask for, where a source has a secret for it.
+
+    `proxies` are addresses, or networks, whose word is taken for where a request comes from.
+    """
+
+    body_bytes: int = 1_048_576
+    requests_per_minute: int = 600
+    proxies: tuple[str, ...] = ("127.0.0.0/8", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationConfig:
+    """Who is told how passes end: a program, or the URL of a webhook, which may stand in a file.
+
+    `sources` are the ontologies it is about, all where it is empty; `timeout` and `keep_trying` are in seconds.
+    """
+
+    on: tuple[str, ...] = ("failing", "recovered", "held")
+    command: tuple[str, ...] = ()
+    url: str | None = None
+    url_file: str | None = None
+    secret_file: str | None = None
+    token_file: str | None = None
+    sources: tuple[str, ...] = ()
+    timeout: float = 10.0
+    keep_trying: float = 3600.0
+
+    @property
+    def shown(self) -> str:
+        """The name by which messages call it, without secrets: the path of a webhook's URL often is one."""
+        if self.command:
+            return self.command[0]
+        if self.url is None:
+            return f"the webhook in {self.url_file}"
+        parts = urlsplit(redact(self.url))
+        return f"{parts.scheme}://{parts.netloc}"
+
+
+@dataclass(frozen=True, slots=True)
 class LogConfig:
     """What is logged, and in which form; `auto` is console on a terminal, JSON elsewhere."""
 
@@ -114,8 +157,10 @@ class Config:
     sync: SyncConfig = SyncConfig()
     daemon: DaemonConfig = DaemonConfig()
     http: HttpConfig = HttpConfig()
+    webhook: WebhookConfig = WebhookConfig()
     network: Network = field(default_factory=Network)
     breaker: Rules = field(default_factory=Rules)
+    notifications: tuple[NotificationConfig, ...] = ()
     log: LogConfig = LogConfig()
     base: Path = Path()
 

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ import structlog
 
 from visionflow_daemon import logs, passes
 from visionflow_daemon.config.values import Config, SourceConfig
+from visionflow_daemon.daemon.memory import give_back, share_arenas
 from visionflow_daemon.daemon.rota import Rota
 from visionflow_daemon.daemon.show import shown
 from visionflow_daemon.daemon.signals import heard
@@ -21,13 +23,16 @@ from visionflow_daemon.daemon.store import Store
 from visionflow_daemon.daemon.vigil import Stop, Telling
 from visionflow_daemon.daemon.wake import Wake
 from visionflow_daemon.environment import state_directory
-from visionflow_daemon.errors import ConfigError, ExitCode, HeldError
+from visionflow_daemon.errors import ConfigError, ExitCode, HeldError, StoppedError
 from visionflow_daemon.git import repository
-from visionflow_daemon.ops.notify import Notify
-from visionflow_daemon.ops.observer import Observer
+from visionflow_daemon.ops.hooks.notifier import Notifier
+from visionflow_daemon.ops.inbound.receiver import Receiver, doors_of
+from visionflow_daemon.ops.observer import Each, Observer
+from visionflow_daemon.ops.systemd import Notify
 from visionflow_daemon.storage.database import database_path
 from visionflow_daemon.sync.breakers import Breakers
 from visionflow_daemon.sync.job import Services
+from visionflow_daemon.sync.meter import Meter, Unmeasured
 
 log = structlog.get_logger()
 
@@ -37,7 +42,8 @@ NO_SOURCE = "no source: give --source URL-OR-PATH, or a --config file with a [[s
 class Loop:
     """Runs the passes that `wake` is asked for, in the thread that made it.
 
-    `load` reads the configuration, and raises ConfigError; `stop` and `read_anew` may be called from any thread.
+    `load` reads the configuration, and raises ConfigError; `adopted` is told of each that the loop works by. `stop` and
+    `read_anew` may be called from any thread.
     """
 
     def __init__(
@@ -49,6 +55,9 @@ class Loop:
         rota: Rota,
         notify: Notify,
         observer: Observer,
+        receiver: Receiver | None = None,
+        adopted: Callable[[Config], None] = lambda _: None,
+        meter_of: Callable[[str], Meter] = lambda _: Unmeasured(),
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._load = load
@@ -57,6 +66,9 @@ class Loop:
         self._rota = rota
         self._notify = notify
         self._observer = observer
+        self._receiver = receiver or Receiver(wake.ask_soon)
+        self._adopted = adopted
+        self._meter_of = meter_of
         self._now = now
         self._stop = Stop(notify)
         self._is_changed = threading.Event()
@@ -110,8 +122,11 @@ class Loop:
         if not config.sources:
             raise ConfigError(NO_SOURCE)
         self._refuse_lower_rollout(config)
+        doors = doors_of(config, os.environ)
         self._store.use(config)
+        self._receiver.use(doors)
         repository.configure(config.network)
+        self._adopted(config)
         before, self._sources = self._sources, {source.ontology_id: source for source in config.sources}
         for gone in before.keys() - self._sources.keys():
             self._observer.source_gone(gone)
@@ -151,6 +166,8 @@ class Loop:
             done = self._attempt(source)
             structlog.contextvars.unbind_contextvars("run_id", "commit")
             self._note(ontology_id, done)
+            if done.summary is None or done.summary.run_id:
+                give_back()
 
     def _attempt(self, source: SourceConfig) -> passes.Attempt:
         job = passes.job_of(self._config, source)
@@ -163,23 +180,28 @@ class Loop:
         services = Services(
             database,
             self._stop,
-            Telling(source.ontology_id, self._observer, self._notify),
+            Telling(source.ontology_id, self._observer, self._notify, self._stop),
             self._now,
             self._stop.sleep,
+            self._meter_of(source.ontology_id),
         )
         job = replace(job, held_at=self._held_at.get(source.ontology_id))
         return passes.attempt(passes.source_of(self._config, source, self._state), job, services)
 
     def _note(self, ontology_id: str, done: passes.Attempt) -> None:
         """Remember and tell how a pass ended, and when the next one is due."""
-        if isinstance(done.error, HeldError):
-            self._held_at[ontology_id] = done.error.mark
+        if isinstance(done.error, StoppedError):
+            return  # that the daemon ends is no failure
+        mark = done.error.mark if isinstance(done.error, HeldError) else None
+        if mark is not None:
+            self._held_at[ontology_id] = mark
         if done.summary is not None:
             self._held_at.pop(ontology_id, None)
             self._observer.pass_done(ontology_id, done.summary)
+            self._receiver.seen(ontology_id, done.summary.branch)
             self._notify.status(f"waiting; {ontology_id} is at {done.summary.commit[:12]}")
         else:
-            self._observer.pass_failed(ontology_id, done.reason, done.code)
+            self._observer.pass_failed(ontology_id, done.reason, done.code, mark)
             self._notify.status(f"waiting; the last pass of {ontology_id} failed: {done.reason}")
         if done.code is ExitCode.DATABASE:
             self._store.close()  # what ails it may be the connection's; the next pass opens it anew
@@ -210,10 +232,25 @@ def serve(load: Callable[[], Config]) -> ExitCode:
 
     Raises ConfigError where there is nothing that could be worked on, or no address to serve at.
     """
+    share_arenas(os.environ)
     state = state_directory(os.environ)
     wake = Wake()
-    with shown(load(), state) as observer:
-        loop = Loop(load, state, wake=wake, rota=Rota(wake), notify=Notify(os.environ), observer=observer)
+    receiver = Receiver(wake.ask_soon)
+    with (
+        shown(load(), state, receiver) as (board, meter_of),
+        closing(Notifier(state, board.notified)) as notifier,
+    ):
+        loop = Loop(
+            load,
+            state,
+            wake=wake,
+            rota=Rota(wake),
+            notify=Notify(os.environ),
+            observer=Each(board, notifier),
+            receiver=receiver,
+            adopted=notifier.configured,
+            meter_of=meter_of,
+        )
         with heard({signal.SIGTERM: loop.stop, signal.SIGINT: loop.stop, signal.SIGHUP: loop.read_anew}):
             loop.run()
     return ExitCode.OK

@@ -13,9 +13,9 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.date import DateTrigger
-from apscheduler.triggers.interval import IntervalTrigger
 
 from visionflow_daemon.config.values import FOLLOW_WORKTREE, Config
+from visionflow_daemon.daemon.rhythm import Rhythm
 from visionflow_daemon.daemon.wake import Wake
 from visionflow_daemon.git import changes
 from visionflow_daemon.git.credentials import is_remote
@@ -105,7 +105,7 @@ class Rota:
         self._turns[ontology_id] = turn
         self._scheduler.add_job(
             ask,
-            IntervalTrigger(seconds=turn.interval, jitter=turn.jitter, timezone=UTC),
+            Rhythm(turn.interval, turn.jitter),
             args=["interval"],
             id=ontology_id,
         )
@@ -137,7 +137,7 @@ def _watched(turn: _Turn) -> Watched:
     branch = Branch(turn.location, turn.branch, turn.base)
     if turn.selection is None:
         return branch
-    from visionflow_daemon.git.watched_disk import WorkTree  # noqa: PLC0415 - for work trees alone
+    from visionflow_daemon.git.worktree.watched import WorkTree  # noqa: PLC0415 - for work trees alone
 
     return WorkTree(branch, changes.selection(*turn.selection))
 

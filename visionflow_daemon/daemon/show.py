@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,8 +11,10 @@ import structlog
 from visionflow_daemon.config.values import Config
 from visionflow_daemon.ops import http
 from visionflow_daemon.ops.board import Board
+from visionflow_daemon.ops.inbound.receiver import Receiver
 from visionflow_daemon.ops.observer import Observer, Unobserved
 from visionflow_daemon.ops.readers import readers_of
+from visionflow_daemon.sync.meter import Meter, Unmeasured
 
 log = structlog.get_logger()
 
@@ -23,19 +25,28 @@ MARGIN = 60.0
 
 
 @contextmanager
-def shown(config: Config, state: Path) -> Iterator[Observer]:
-    """Give the observer for the daemon's loop; what it is told is served meanwhile. Raises ConfigError."""
+def shown(config: Config, state: Path, receiver: Receiver) -> Iterator[tuple[Observer, Callable[[str], Meter]]]:
+    """Give the observer for the daemon's loop, and what measures each source's passes.
+
+    Both are served meanwhile, and webhooks are received.
+
+    Raises ConfigError.
+    """
     where = config.http
     if not where.port:
-        yield Unobserved()
+        yield Unobserved(), _unmeasured
         return
     board = Board()
     rules = http.Rules(
         ready_intervals=where.ready_intervals,
-        alive_seconds=max(SLOWEST_STEP, config.network.fetch_timeout + MARGIN),
+        alive_seconds=max(SLOWEST_STEP, config.network.fetch_timeout + MARGIN, config.reading.apart.seconds + MARGIN),
         names=frozenset({"localhost", *where.names}),
     )
     readers = readers_of(config.database, config.base, state)
-    with http.serve(board, readers, (where.address, where.port), rules) as server:
+    with http.serve(board, readers, (where.address, where.port), rules, receiver) as server:
         log.info("serving http", address=where.address, port=server.server_address[1])
-        yield board
+        yield board, board.meter
+
+
+def _unmeasured(_: str) -> Meter:
+    return Unmeasured()

@@ -23,17 +23,19 @@ PLAIN = "text/plain; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is sent."""
+    """What is sent. `retry_after` is in seconds; 0 says nothing of it."""
 
     status: HTTPStatus
     content_type: str
     body: bytes
     policy: str = NO_CONTENT_POLICY
+    retry_after: int = 0
 
 
-def text(status: HTTPStatus, *lines: str) -> Answer:
+def text(status: HTTPStatus, *lines: str, retry_after: int = 0) -> Answer:
     """Answer with lines of text."""
-    return Answer(status, PLAIN, "".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace"))
+    body = "".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace")
+    return Answer(status, PLAIN, body, retry_after=retry_after)
 
 
 def routes(
@@ -97,7 +99,10 @@ def status_of(snapshot: Snapshot, readers: Readers, ready_intervals: float) -> d
 def _source(source: SourceStanding, readers: Readers, now: str) -> dict[str, Any]:
     held = readers.held(source.ontology_id)
     told = asdict(source)
-    del told["counts"]["durations"]
+    told["counts"]["seconds"] = told["counts"].pop("durations")["seconds"]
+    measured = told.pop("measured")
+    told["load"] = measured.pop("load")
+    told["retries"] = {step: each["again"] for step, each in measured.items()}
     told["commit"] = source.commit or held.commit
     told["branch"] = source.branch or held.branch
     told["holds"] = asdict(held.totals) if held.totals else None

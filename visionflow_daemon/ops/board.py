@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
-from bisect import bisect_left
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from visionflow_daemon.errors import ExitCode
+from visionflow_daemon.ops.meter import PASS_BUCKETS, SourceMeter, Step
+from visionflow_daemon.ops.pace import NOTHING, RunningPass
 from visionflow_daemon.ops.standing import (
-    DURATION_BUCKETS,
     Activity,
     Counts,
     Failure,
+    Head,
     Outcome,
-    Progress,
     Snapshot,
     SourceStanding,
     outcome_of,
@@ -25,18 +25,8 @@ from visionflow_daemon.ops.standing import (
     shown_location,
 )
 from visionflow_daemon.storage.checkpoint import Tally
+from visionflow_daemon.sync.meter import Meter
 from visionflow_daemon.sync.run import Summary
-
-WINDOW = 30.0
-"""Seconds that a rate looks back: long enough to be steady, short enough to show a pass that slows down."""
-
-SHORTEST = 0.5
-"""Seconds before a rate is worth telling."""
-
-SAMPLE_EVERY = 0.25
-"""Seconds between two remembered points of a pass, however often it moves."""
-
-NOTHING = Tally()
 
 
 def _utc_now() -> datetime:
@@ -44,15 +34,12 @@ def _utc_now() -> datetime:
 
 
 @dataclass(slots=True)
-class _Pass:
-    """A pass under way, and the points (seconds, files done) that its rate is made of."""
+class _Head:
+    """The commit at a source's head; since when the database is known to lack it, or one before it."""
 
-    since: datetime
-    why: str
-    began: float
-    planned: int | None = None
-    tally: Tally = NOTHING
-    points: deque[tuple[float, int]] = field(default_factory=deque)
+    commit: str
+    seen_at: datetime
+    lacked_since: float | None
 
 
 @dataclass(slots=True)
@@ -62,7 +49,7 @@ class _Source:
     location: str
     branch: str | None
     interval: float
-    running: _Pass | None = None
+    running: RunningPass | None = None
     commit: str | None = None
     last_success: datetime | None = None
     last_failure: Failure | None = None
@@ -71,8 +58,9 @@ class _Source:
     next_due: datetime | None = None
     passes: Counter[Outcome] = field(default_factory=Counter)
     files: Tally = NOTHING
-    durations: list[int] = field(default_factory=lambda: [0] * (len(DURATION_BUCKETS) + 1))
-    seconds: float = 0.0
+    head: _Head | None = None
+    durations: Step = field(default_factory=lambda: Step(PASS_BUCKETS))
+    meter: SourceMeter = field(default_factory=SourceMeter)
 
 
 class Board:
@@ -89,6 +77,7 @@ class Board:
         self._sources: dict[str, _Source] = {}
         self._started_at = now()
         self._fed_at = monotonic()
+        self._notifications: Counter[str] = Counter()
 
     def tick(self) -> None:
         """Note that the daemon's loop turns, where it has nothing else to tell."""
@@ -109,34 +98,45 @@ class Board:
             self.tick()
             self._sources.pop(ontology_id, None)
 
+    def meter(self, ontology_id: str) -> Meter:
+        """Give what measures a source's passes."""
+        with self._lock:
+            source = self._sources.get(ontology_id)
+            return source.meter if source else SourceMeter()
+
     def pass_begun(self, ontology_id: str, why: str) -> None:
         """Note that a pass begins."""
         with self._lock:
             self.tick()
             if source := self._sources.get(ontology_id):
                 self._settle(source, None)  # a pass that was never ended counts for what it did
-                source.running = _Pass(self._now(), shown(why), self._monotonic())
+                source.running = RunningPass(self._now(), shown(why), self._monotonic())
+
+    def head_found(self, ontology_id: str, commit: str, *, is_there: bool) -> None:
+        """Note the commit at the source's head, and whether the database is there already.
+
+        What it lacks counts from when the first commit that it lacks was seen, however many have come since.
+        """
+        with self._lock:
+            self.tick()
+            if source := self._sources.get(ontology_id):
+                since = source.head.lacked_since if source.head else None
+                since = self._monotonic() if since is None else since
+                source.head = _Head(shown(commit), self._now(), None if is_there else since)
 
     def planned(self, ontology_id: str, files: int) -> None:
         """Note how many files the running pass will touch."""
         with self._lock:
             self.tick()
             if (source := self._sources.get(ontology_id)) and source.running:
-                source.running.planned = files
-                source.running.points = deque([(self._monotonic(), source.running.tally.done)])
+                source.running.plan(files, self._monotonic())
 
     def moved(self, ontology_id: str, tally: Tally) -> None:
         """Note how far the running pass has come."""
         with self._lock:
             self.tick()
             if (source := self._sources.get(ontology_id)) and source.running:
-                running = source.running
-                running.tally = tally
-                now = self._monotonic()
-                if not running.points or now - running.points[-1][0] >= SAMPLE_EVERY:
-                    running.points.append((now, tally.done))
-                while len(running.points) > 1 and now - running.points[0][0] > WINDOW:
-                    running.points.popleft()
+                source.running.move(tally, self._monotonic())
 
     def pass_done(self, ontology_id: str, summary: Summary) -> None:
         """Note that a pass came through, also one with nothing to do; one that was stopped is no success."""
@@ -156,8 +156,10 @@ class Board:
                 return
             source.passes[Outcome.UNCHANGED if summary.run_id is None else Outcome.CHANGED] += 1
             source.commit, source.last_success, source.failures = summary.commit, self._now(), 0
+            if source.head:
+                source.head.lacked_since = None
 
-    def pass_failed(self, ontology_id: str, reason: str, code: ExitCode) -> None:
+    def pass_failed(self, ontology_id: str, reason: str, code: ExitCode, mark: str | None = None) -> None:  # noqa: ARG002
         """Note that a pass failed."""
         with self._lock:
             self.tick()
@@ -174,12 +176,17 @@ class Board:
             if source := self._sources.get(ontology_id):
                 source.next_due = when
 
+    def notified(self, outcome: str) -> None:
+        """Count how a delivery of a notification ended."""
+        with self._lock:
+            self._notifications[outcome] += 1
+
     def snapshot(self) -> Snapshot:
         """Say how everything stands."""
         with self._lock:
             quiet = self._monotonic() - self._fed_at
             sources = tuple(self._standing(name, source) for name, source in self._sources.items())
-            return Snapshot(self._now(), self._started_at, quiet, sources)
+            return Snapshot(self._now(), self._started_at, quiet, sources, dict(self._notifications))
 
     def _settle(self, source: _Source, seconds: float | None) -> None:
         """Close the running pass, if there is one, and count what it did."""
@@ -187,8 +194,7 @@ class Board:
             source.files = _sum(source.files, source.running.tally)
             source.running = None
         if seconds is not None:
-            source.durations[bisect_left(DURATION_BUCKETS, seconds)] += 1
-            source.seconds += seconds
+            source.durations.took(seconds)
 
     def _standing(self, ontology_id: str, source: _Source) -> SourceStanding:
         running = source.running
@@ -200,24 +206,20 @@ class Board:
             commit=source.commit,
             interval=source.interval,
             activity=Activity.RUNNING if running else Activity.IDLE,
-            progress=self._progress(running) if running else None,
+            progress=running.progress(self._monotonic()) if running else None,
             last_success=source.last_success,
             last_failure=source.last_failure,
             consecutive_failures=source.failures,
             ledger=source.ledger,
             next_due=source.next_due,
-            counts=Counts(dict(source.passes), files, tuple(source.durations), source.seconds),
+            head=self._head(source.head) if source.head else None,
+            counts=Counts(dict(source.passes), files, source.durations.read()),
+            measured=source.meter.read(),
         )
 
-    def _progress(self, running: _Pass) -> Progress:
-        done, rate, left = running.tally.done, None, None
-        if running.points:
-            at, before = running.points[0]
-            passed = self._monotonic() - at
-            rate = (done - before) / passed if passed >= SHORTEST and done > before else None
-        if rate and running.planned is not None:
-            left = max(running.planned - done, 0) / rate
-        return Progress(running.since, running.why, running.planned, done, running.tally.failed, rate, left)
+    def _head(self, head: _Head) -> Head:
+        lag = 0.0 if head.lacked_since is None else self._monotonic() - head.lacked_since
+        return Head(head.commit, head.seen_at, lag)
 
 
 def _sum(one: Tally, other: Tally) -> Tally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from visionflow_daemon.errors import ExitCode
 from visionflow_daemon.model import harmless, timestamp
 from visionflow_daemon.ops.readers import Readers
 from visionflow_daemon.ops.standing import Activity, Snapshot, SourceStanding
@@ -55,6 +56,12 @@ def _of(source: SourceStanding, now: datetime, readers: Readers, ready_intervals
         reason = f"last in step {age:,.0f} s ago, and {limit:,.0f} s are allowed"
         return Readiness(source.ontology_id, False, reason, last)
     return Readiness(source.ontology_id, True, "in step", last)
+
+
+def is_held(source: SourceStanding) -> bool:
+    """Tell whether the last pass ended with the exit code of what waits for a person, or for another commit."""
+    failure = source.last_failure
+    return source.consecutive_failures > 0 and failure is not None and failure.code is ExitCode.HELD
 
 
 def last_success(source: SourceStanding, readers: Readers) -> datetime | None:

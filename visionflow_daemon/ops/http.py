@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import http.client
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from ipaddress import ip_address
-from socket import AF_INET, AF_INET6, SHUT_WR
+from socket import AF_INET, AF_INET6
 from socketserver import TCPServer
-from typing import Any, ClassVar
+from typing import Any
 
 import structlog
 
@@ -22,19 +20,13 @@ from visionflow_daemon.errors import ConfigError
 from visionflow_daemon.ops import answers
 from visionflow_daemon.ops.answers import Answer
 from visionflow_daemon.ops.board import Board
+from visionflow_daemon.ops.handler import Handler
 from visionflow_daemon.ops.health import ALIVE_SECONDS, READY_INTERVALS
+from visionflow_daemon.ops.inbound.receiver import Receiver
 from visionflow_daemon.ops.metrics import Metrics
 from visionflow_daemon.ops.readers import Readers
-from visionflow_daemon.ops.request_reader import bounded_reader
 
 log = structlog.get_logger()
-
-LINE_BYTES = 2_048
-HEAD_BYTES = 16_384
-"""Bytes of a request line, and of all that a request may send."""
-
-REQUEST_SECONDS = 5.0
-"""Seconds for a whole request to come in, and again for its answer to be taken."""
 
 CONNECTIONS = 32
 WAIT_SECONDS = 1.0
@@ -42,14 +34,6 @@ WAIT_SECONDS = 1.0
 
 BREATH_SECONDS = 0.2
 BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\nConnection: close\r\n\r\n"
-SECURITY = {
-    "Cache-Control": "no-store",
-    "Connection": "close",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +53,16 @@ class Server(ThreadingHTTPServer):
     allow_reuse_address = True
 
     def __init__(
-        self, address: tuple[str, int], routes: dict[str, Callable[[], Answer]], names: frozenset[str]
+        self,
+        address: tuple[str, int],
+        routes: dict[str, Callable[[], Answer]],
+        names: frozenset[str],
+        receiver: Receiver,
     ) -> None:
         self.address_family = AF_INET6 if ":" in address[0] else AF_INET
         self.routes = routes
         self.names = names
+        self.receiver = receiver
         self._slots = threading.BoundedSemaphore(CONNECTIONS)
         super().__init__(address, Handler)
         self.is_loopback = ip_address(str(self.server_address[0])).is_loopback
@@ -117,109 +106,29 @@ class Server(ThreadingHTTPServer):
         log.debug("http connection failed", reason=str(sys.exc_info()[1]))
 
 
-class Handler(BaseHTTPRequestHandler):
-    """Answers one request of a connection, and closes it. Nothing that a client sends is given back."""
-
-    protocol_version = "HTTP/1.1"
-    timeout = REQUEST_SECONDS
-    server: Server
-    refused: ClassVar[dict[str, str]] = {"Allow": "GET, HEAD"}
-
-    def setup(self) -> None:
-        """Bound what the connection may send, and how long it may take."""
-        super().setup()
-        self.rfile = bounded_reader(self.connection, HEAD_BYTES, REQUEST_SECONDS)
-
-    def handle(self) -> None:
-        """Answer one request."""
-        self.close_connection = True
-        self.command, self.requestline, self.request_version = "", "", self.protocol_version
-        try:
-            self.raw_requestline = self.rfile.readline(LINE_BYTES + 1)
-            if len(self.raw_requestline) > LINE_BYTES:
-                self.send_error(HTTPStatus.REQUEST_URI_TOO_LONG)
-            elif self.raw_requestline and self.parse_request():
-                self._answer()
-            self._drain()
-        except http.client.LineTooLong:
-            self.send_error(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-        except (TimeoutError, ConnectionError):
-            pass  # who is slow or gone gets no answer
-
-    def _answer(self) -> None:
-        if self.command not in {"GET", "HEAD"}:
-            self.send_error(HTTPStatus.METHOD_NOT_ALLOWED)
-        elif not self._is_meant():
-            self.send_error(HTTPStatus.MISDIRECTED_REQUEST)
-        elif route := self.server.routes.get(self.path.partition("?")[0]):
-            try:
-                answer = route()
-            except Exception:
-                log.exception("http answer failed")
-                self.send_error(HTTPStatus.INTERNAL_SERVER_ERROR)
-                return
-            self._send(answer)
-        else:
-            self.send_error(HTTPStatus.NOT_FOUND)
-
-    def _is_meant(self) -> bool:
-        """Refuse names that a web page may have pointed at this machine's loopback address (DNS rebinding)."""
-        host = (self.headers.get("Host") or "localhost").strip().lower()
-        if not self.server.is_loopback or host.startswith("[::1]"):
-            return True
-        name = host.partition(":")[0]
-        if name in self.server.names:
-            return True
-        try:
-            ip_address(name)
-        except ValueError:
-            return False
-        return True
-
-    def _send(self, answer: Answer, extra: dict[str, str] | None = None) -> None:
-        self.send_response_only(answer.status)
-        headers = {
-            "Content-Type": answer.content_type,
-            "Content-Length": str(len(answer.body)),
-            "Content-Security-Policy": answer.policy,
-            **SECURITY,
-            **(extra or {}),
-        }
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(answer.body)
-
-    def _drain(self) -> None:
-        """Let the client take the answer although it may still send: closing at once would reset the connection."""
-        with suppress(OSError):
-            self.wfile.flush()
-            self.connection.shutdown(SHUT_WR)
-
-    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002
-        """Refuse in fixed words: the base class repeats what the client sent."""
-        status = HTTPStatus(code)
-        self.request_version = self.protocol_version
-        self._send(answers.text(status, status.phrase.lower()), self.refused if status == 405 else None)  # noqa: PLR2004
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Say nothing: what clients ask is no event of the daemon's."""
+def _ask_nobody(_: str, __: str) -> None:
+    """Nobody takes webhooks."""
 
 
 @contextmanager
 def serve(
-    board: Board, readers: Readers, address: tuple[str, int] = ("127.0.0.1", 0), rules: Rules | None = None
+    board: Board,
+    readers: Readers,
+    address: tuple[str, int] = ("127.0.0.1", 0),
+    rules: Rules | None = None,
+    receiver: Receiver | None = None,
 ) -> Iterator[Server]:
     """Serve until the context ends, in a thread; `server.server_address` tells the port where 0 was asked for.
 
     Raises ConfigError where the address can't be had.
     """
     rules = rules or Rules()
-    metrics = Metrics(board, readers, rules.ready_intervals)
+    receiver = receiver or Receiver(_ask_nobody)
+    metrics = Metrics(board, readers, rules.ready_intervals, rules.alive_seconds)
+    metrics.add(receiver.counts)
     routes = answers.routes(board, readers, metrics, rules.ready_intervals, rules.alive_seconds)
     try:
-        server = Server(address, routes, rules.names)
+        server = Server(address, routes, rules.names, receiver)
     except (OSError, OverflowError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise ConfigError(f"can't serve HTTP on {address[0]}:{address[1]}: {why}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -47,12 +48,26 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class Disk:
+    """The file system that the `database` or the `state` directory is on, as much of it as we may use."""
+
+    place: str
+    free_bytes: int
+    size_bytes: int
+
+
+def _no_disks() -> list[Disk]:
+    return []
+
+
+@dataclass(frozen=True, slots=True)
 class Readers:
     """How to read what the database and the state directory know of an ontology; each may be called from any thread."""
 
     held: Callable[[str], Held]
     breakers: Callable[[str], list[Breaker]]
     last_checked: Callable[[str], str | None]
+    disks: Callable[[], list[Disk]] = _no_disks
 
 
 def readers_of(url: str, base: Path, state: Path) -> Readers:
@@ -66,7 +81,19 @@ def readers_of(url: str, base: Path, state: Path) -> Readers:
         note = checked.last(state, path, ontology_id)
         return note.at if note else None
 
-    return Readers(Remembered(lambda ontology_id: _read(url, base, ontology_id)), breakers, last_checked)
+    def disks() -> list[Disk]:
+        places = {"database": path.parent, "state": state}
+        return [disk for place, folder in places.items() if (disk := _disk(place, folder))]
+
+    return Readers(Remembered(lambda ontology_id: _read(url, base, ontology_id)), breakers, last_checked, disks)
+
+
+def _disk(place: str, folder: Path) -> Disk | None:
+    try:
+        usage = shutil.disk_usage(folder)
+    except OSError:
+        return None
+    return Disk(place, usage.free, usage.used + usage.free)
 
 
 class Remembered:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -11,14 +11,13 @@ from visionflow_daemon.errors import ExitCode
 from visionflow_daemon.git.credentials import redact
 from visionflow_daemon.model import harmless
 from visionflow_daemon.storage.checkpoint import Tally
+from visionflow_daemon.sync.meter import Load
 
 LONGEST_TEXT = 2_000
 """Characters of a reason or a location that are kept: who sends more is not to fill memory and pages."""
 
 USERINFO = re.compile(r"(?<=://)[^\s/@]*@")
 QUERY = re.compile(r"(://[^\s?]*)\?\S*")
-DURATION_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0)
-"""Upper bounds in seconds by which passes are counted; a pass with nothing to do takes a tenth."""
 
 
 class Activity(StrEnum):
@@ -72,18 +71,53 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Histogram:
+    """How many times something took up to each bound in seconds, and how many times longer than the last.
+
+    `again` of these were further attempts, after one that failed.
+    """
+
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]
+    seconds: float
+    again: int
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
-    """What was counted since the daemon started; `durations` has a count for each bucket, and one for longer passes."""
+    """What was counted since the daemon started."""
 
     passes: dict[Outcome, int]
     files: Tally
-    durations: tuple[int, ...]
-    seconds: float
+    durations: Histogram
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """How long the steps of a source's passes took since the daemon started, and how busy the workers are."""
+
+    fetch: Histogram
+    parse: Histogram
+    save: Histogram
+    record: Histogram
+    load: Load
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The commit at a source's head, when it was last seen there, and for how long the database has lacked it."""
+
+    commit: str
+    seen_at: datetime
+    lag_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class SourceStanding:
-    """How one source stands; `interval` is in seconds, `ledger` None until a pass of this process came through."""
+    """How one source stands; `interval` is in seconds, `ledger` None until a pass of this process came through.
+
+    `head` is None until this process has seen it.
+    """
 
     ontology_id: str
     location: str
@@ -97,7 +131,9 @@ class SourceStanding:
     consecutive_failures: int
     ledger: int | None
     next_due: datetime | None
+    head: Head | None
     counts: Counts
+    measured: Measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +144,8 @@ class Snapshot:
     started_at: datetime
     quiet_seconds: float
     sources: tuple[SourceStanding, ...]
+    notifications: dict[str, int] = field(default_factory=dict)
+    """How many deliveries ended how, since the daemon started."""
 
 
 def shown(text: str) -> str:

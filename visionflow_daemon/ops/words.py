@@ -20,6 +20,11 @@ def number(value: float) -> str:
     return f"{value:,.0f}"
 
 
+def share(part: float, whole: float) -> str:
+    """Write a part of a whole; it is all of it only when nothing is missing."""
+    return f"{int(100 * part / whole) if whole else 100} %"
+
+
 def span(seconds: float) -> str:
     """Write a stretch of time in its two largest units."""
     left = max(round(seconds), 0)
@@ -42,6 +47,20 @@ def ahead(moment: datetime | None, now: datetime) -> str:
         return "not planned"
     left = (moment - now).total_seconds()
     return f"in {span(left)}" if left > 0 else "now"
+
+
+def at(told: str | None, now: datetime) -> str:
+    """Say in how long a moment comes that is told as text; what is no moment is given as it is."""
+    try:
+        moment = datetime.fromisoformat(told) if told else None
+    except ValueError:
+        moment = None
+    return told if told and (moment is None or moment.tzinfo is None) else ahead(moment, now)
+
+
+def minute(told: str | None) -> str:
+    """Write a moment that is told as text as people read it within a year: to the minute, in UTC."""
+    return told[5:16].replace("T", " ") if told else "?"
 
 
 def clock(moment: datetime) -> str:

@@ -14,6 +14,7 @@ from visionflow_daemon.errors import ObjectError, PageError, TransientError
 from visionflow_daemon.model import KnownFile, Page, TreeEntry, display_path, timestamp
 from visionflow_daemon.storage import files, trouble
 from visionflow_daemon.storage.writer import Content, Failure, Writer
+from visionflow_daemon.sync.meter import Meter, Unmeasured
 from visionflow_daemon.sync.progress import Outcome
 from visionflow_daemon.sync.reader import Reader
 from visionflow_daemon.sync.retry import ATTEMPTS, FailureClass, Verdict, judge, next_attempt, persistently
@@ -32,6 +33,7 @@ class Applier:
     report: Callable[[Outcome], None]
     sleep: Callable[[float], None]
     now: Callable[[], datetime]
+    meter: Meter = field(default_factory=Unmeasured)
     log: FilteringBoundLogger = field(default_factory=lambda: structlog.get_logger().bind())
     """Bound once: what `get_logger` gives is put together anew for each line, also for those that nobody wants."""
 
@@ -57,8 +59,8 @@ class Applier:
     def _save(self, reader: Reader, entry: TreeEntry) -> Outcome:
         content = Content(entry.path, entry.blob, self.digest)
         try:
-            page = persistently(lambda: reader.read(entry), self.sleep)
-            persistently(lambda: self.writer.save(content, page), self.sleep)
+            page = persistently(lambda: reader.read(entry), self.sleep, self.meter.parse)
+            persistently(lambda: self.writer.save(content, page), self.sleep, self.meter.save)
         except Exception as error:
             verdict = judge(error)
             if verdict.failure_class in {FailureClass.SYSTEMIC, FailureClass.FATAL}:
@@ -89,7 +91,7 @@ class Applier:
         if trouble.is_busy(error):  # who has waited out three attempts for the lock asks once more, not three times
             self.writer.fail(content, failure, kept)
         else:
-            persistently(lambda: self.writer.fail(content, failure, kept), self.sleep)
+            persistently(lambda: self.writer.fail(content, failure, kept), self.sleep, self.meter.save)
         self.log.warning(
             "file failed",
             path=display_path(content.path),
@@ -111,6 +113,6 @@ class Applier:
             return None
 
     def _delete(self, path: bytes) -> None:
-        if persistently(lambda: self.writer.delete(path), self.sleep):
+        if persistently(lambda: self.writer.delete(path), self.sleep, self.meter.save):
             self.log.debug("file deleted", path=display_path(path))
         self.report(Outcome("deleted"))

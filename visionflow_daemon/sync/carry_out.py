@@ -12,9 +12,10 @@ from visionflow_daemon.sync.apply import Applier
 from visionflow_daemon.sync.failing import Failing
 from visionflow_daemon.sync.job import Job, Services
 from visionflow_daemon.sync.plan import Plan
-from visionflow_daemon.sync.pool import Pool, Turn
+from visionflow_daemon.sync.pool import Pool
 from visionflow_daemon.sync.progress import Outcome, Progress
 from visionflow_daemon.sync.reader import Reader
+from visionflow_daemon.sync.turn import Turn
 
 
 def carry_out(
@@ -47,12 +48,16 @@ def carry_out(
             away=turn.away,
         )
 
-    applier = Applier(open_reader, writer, digest, doubt, report, sleep, services.now)
+    applier = Applier(open_reader, writer, digest, doubt, report, sleep, services.now, services.meter)
     workers = min(job.workers, max(planned.size, 1))
-    is_whole = Pool(workers, job.queue, applier.saver, turn).run(planned.saves, services.stop, progress.tick)
+    savers = Pool(workers, job.queue, applier.saver, turn)
+    with services.meter.watching(savers.load):
+        is_whole = savers.run(planned.saves, services.stop, progress.tick)
     if is_whole and planned.to_delete:
         guard.check(job, services, planned)
-        is_whole = Pool(1, job.queue, applier.deleter, turn).run(planned.deletes, services.stop, progress.tick)
+        deleters = Pool(1, job.queue, applier.deleter, turn)
+        with services.meter.watching(deleters.load):
+            is_whole = deleters.run(planned.deletes, services.stop, progress.tick)
     progress.tick()
     return is_whole
 

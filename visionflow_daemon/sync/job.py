@@ -17,6 +17,7 @@ from visionflow_daemon.git.changes import Selects
 from visionflow_daemon.model import ApartRules, Reading
 from visionflow_daemon.storage.database import Database
 from visionflow_daemon.sync.breaker import Rules
+from visionflow_daemon.sync.meter import Meter, Unmeasured
 from visionflow_daemon.sync.progress import Unwatched, Watcher
 
 
@@ -55,6 +56,7 @@ class Services:
     watcher: Watcher = field(default_factory=Unwatched)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     sleep: Callable[[float], None] = time.sleep
+    meter: Meter = field(default_factory=Unmeasured)
 
 
 def selection(job: Job) -> Selects:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextvars
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from itertools import count
 from typing import Generic, TypeVar
 
 import structlog
 
 from visionflow_daemon.errors import SystemicError
+from visionflow_daemon.sync.meter import Load
+from visionflow_daemon.sync.turn import Turn
 
 log = structlog.get_logger()
 
@@ -30,58 +33,6 @@ MORE_MEMORY = (
 
 MakeHandler = Callable[[], AbstractContextManager[Callable[[Task], None]]]
 """Opens what one worker needs for itself (a connection, a repository), and gives its handler."""
-
-
-class Turn:
-    """Held by the one worker that works, until it has to wait; the others stand by.
-
-    Where every step needs the interpreter lock, and SQLite's write lock, threads that work at once only hand these to
-    each other, and drop each other's page caches (ADR 0010).
-    """
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._is_held = False
-        self._back = 0
-        """How many workers are back from a wait; they go before those that stand by."""
-
-    def __enter__(self) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: not self._is_held and not self._back)
-            self._is_held = True
-
-    def __exit__(self, *_: object) -> None:
-        with self._changed:
-            self._is_held = False
-            self._changed.notify_all()
-
-    def give_way(self) -> None:
-        """Let those go on that are back from a wait; for who holds the turn, between two tasks."""
-        if self._back:
-            self.__exit__()
-            self.__enter__()
-
-    @contextmanager
-    def away(self) -> Iterator[None]:
-        """Leave the turn to others while something is waited for; for who holds the turn."""
-        self.__exit__()
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._back += 1
-                self._changed.wait_for(lambda: not self._is_held)
-                self._back -= 1
-                self._is_held = True
-
-    def left_for(self, wait: Callable[[float], None]) -> Callable[[float], None]:
-        """Make a wait that leaves the turn to others meanwhile; for who holds the turn."""
-
-        def waiting(seconds: float) -> None:
-            with self.away():
-                wait(seconds)
-
-        return waiting
 
 
 class _End:
@@ -109,6 +60,8 @@ class Pool(Generic[Task]):
         self._again: list[Task] = []
         """Tasks for which the memory did not suffice."""
         self._is_last_try = False
+        self._in_hand: deque[Task] = deque()
+        """Tasks that a handler works on, in no order: to add and to take away are one step each."""
         self._finished = count()
         """Counts tasks; `next` is one step that no other thread gets in between."""
         self._threads = [self._thread(f"worker-{number}") for number in range(1, workers + 1)]
@@ -125,6 +78,12 @@ class Pool(Generic[Task]):
             self._threads = [self._thread("worker-alone")]
             is_whole = self._run(self._again, stop, tick)
         return is_whole
+
+    def load(self) -> Load:
+        """Say how busy the workers are; from any thread."""
+        with self._queue.mutex:
+            queued = sum(not isinstance(task, _End) for task in self._queue.queue)
+        return Load(queued, len(self._in_hand))
 
     def _run(self, tasks: Iterable[Task], stop: threading.Event, tick: Callable[[], None]) -> bool:
         self._finished = count()
@@ -225,7 +184,11 @@ class Pool(Generic[Task]):
             with self._make_handler() as handle:
                 while not isinstance(task, _End):
                     if not self._dropping.is_set():
-                        handle(task)
+                        self._in_hand.append(task)
+                        try:
+                            handle(task)
+                        finally:
+                            self._in_hand.pop()
                     next(self._finished)
                     if self._turn is not None:
                         self._turn.give_way()

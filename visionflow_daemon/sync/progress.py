@@ -18,6 +18,9 @@ WRITE_EVERY = 2.0
 class Watcher(Protocol):
     """Shows a pass's progress to someone."""
 
+    def found(self, commit: str, *, is_there: bool) -> None:
+        """Note the commit at the source's head, and whether the database is there already, as far as it knows."""
+
     def started(self, planned: int) -> None:
         """Note that a pass begins that will touch so many files."""
 
@@ -30,6 +33,9 @@ class Watcher(Protocol):
 
 class Unwatched:
     """A watcher for when nobody looks."""
+
+    def found(self, commit: str, *, is_there: bool) -> None:
+        """Nobody looks."""
 
     def started(self, planned: int) -> None:
         """Nobody looks."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from time import perf_counter
 from typing import TypeVar
 
 import peewee
@@ -27,6 +28,7 @@ from visionflow_daemon.errors import (
 )
 from visionflow_daemon.storage import trouble
 from visionflow_daemon.sync.breaker import Guarded
+from visionflow_daemon.sync.meter import UNMEASURED_STEP, StepMeter
 
 Result = TypeVar("Result")
 
@@ -116,10 +118,12 @@ def _judge_database(error: BaseException) -> Verdict:
     return Verdict(FailureClass.PAGE, f"internal error: the database refuses a row: {error}", is_ours=True)
 
 
-def persistently(action: Callable[[], Result], sleep: Callable[[float], None]) -> Result:
+def persistently(
+    action: Callable[[], Result], sleep: Callable[[float], None], meter: StepMeter = UNMEASURED_STEP
+) -> Result:
     """Do something that may meet a transient fault: up to 3 attempts, with exponential backoff and jitter."""
     try:
-        return action()
+        return _measured(action, meter)
     except Exception as error:
         if not _is_worth_another_attempt(error):
             raise
@@ -129,7 +133,8 @@ def persistently(action: Callable[[], Result], sleep: Callable[[float], None]) -
     def attempt() -> Result:
         if first:
             raise first.pop()
-        return action()
+        meter.again()
+        return _measured(action, meter)
 
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(_is_worth_another_attempt),
@@ -139,6 +144,14 @@ def persistently(action: Callable[[], Result], sleep: Callable[[float], None]) -
         reraise=True,
     )
     return retrying(attempt)
+
+
+def _measured(action: Callable[[], Result], meter: StepMeter) -> Result:
+    began = perf_counter()
+    try:
+        return action()
+    finally:
+        meter.took(perf_counter() - began)
 
 
 def _is_worth_another_attempt(error: BaseException) -> bool:

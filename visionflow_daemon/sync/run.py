@@ -32,7 +32,10 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """How a pass went. `run_id` is None when there was nothing to do, `is_whole` false when it was stopped."""
+    """How a pass went. `run_id` is None when there was nothing to do, `is_whole` false when it was stopped.
+
+    `from_commit` is that of the checkpoint before it; None before the first, and where there was nothing to do.
+    """
 
     ontology_id: str
     source: str
@@ -45,6 +48,7 @@ class Summary:
     ledger: int
     run_id: str | None
     is_whole: bool
+    from_commit: str | None = None
 
 
 def run_pass(job: Job, services: Services, find_target: Callable[[], Target]) -> Summary:
@@ -65,8 +69,10 @@ def run_pass(job: Job, services: Services, find_target: Callable[[], Target]) ->
         _refuse_other_source(job, held, target)
         rollout.refuse_lower(job, services.database, held)
         digest = selection_digest(job)
+        is_there = held == _reached(job, target, digest)
+        services.watcher.found(target.commit, is_there=is_there)
         planned = make_plan(job, services, target, held, digest)
-        if not planned.size and held == _reached(job, target, digest):
+        if not planned.size and is_there:
             return _summary(job, services, target, planned, started)
         mark = f"{target.source} {target.branch} {target.treeish} {digest}"
         if mark == job.held_at and not planned.to_save:
@@ -124,6 +130,7 @@ def _begin(job: Job, services: Services, target: Target, held: Checkpoint | None
     persistently(
         lambda: checkpoint.begin(services.database, job.ontology_id, target.source, target.branch, run, now),
         services.sleep,
+        services.meter.record,
     )
     log.info(
         "pass started",
@@ -181,7 +188,9 @@ def _apply_and_finish(
     if is_whole:
         reached = _reached(job, target, digest)
         persistently(
-            lambda: checkpoint.finish(database, job.ontology_id, reached, run, progress.tally, now), services.sleep
+            lambda: checkpoint.finish(database, job.ontology_id, reached, run, progress.tally, now),
+            services.sleep,
+            services.meter.record,
         )
         database.settle()
     else:
@@ -231,6 +240,7 @@ def _summary(
         ledger=ledger.size(services.database, job.ontology_id),
         run_id=run.run_id if run else None,
         is_whole=is_whole,
+        from_commit=run.from_commit if run else None,
     )
     log.info(
         "pass finished" if run else "nothing to do",

@@ -82,14 +82,14 @@ def _sync_mending(source: Source, job: Job, services: Services) -> Summary:
 
 def _sync_disk(source: Source, job: Job, services: Services) -> Summary:
     """Run a pass over the files on disk; a store of them that may be damaged is made anew."""
-    from visionflow_daemon.git import overlay, overlay_store  # noqa: PLC0415 - for work trees alone
+    from visionflow_daemon.git.worktree import overlay, store  # noqa: PLC0415 - for work trees alone
 
     limits = job.reading.limits
     checkout = overlay.Checkout(
         source.location,
         source.branch,
         source.base,
-        overlay_store.store_path(source.state, services.database.path, job.ontology_id),
+        store.store_path(source.state, services.database.path, job.ontology_id),
         selection(job),
         max(limits.page_bytes, limits.rdf_bytes),
         services.sleep,
@@ -107,7 +107,7 @@ def _sync_disk(source: Source, job: Job, services: Services) -> Summary:
     if summary.run_id is not None and summary.is_whole:
         reached = checkpoint.load(services.database, job.ontology_id)
         trees = [reached.treeish] if reached is not None and reached.treeish is not None else []
-        overlay_store.tidy(checkout.store, trees, ledger.saved_blobs(services.database, job.ontology_id))
+        store.tidy(checkout.store, trees, ledger.saved_blobs(services.database, job.ontology_id))
     return summary
 
 
@@ -130,7 +130,7 @@ def _sync_remote(source: Source, job: Job, services: Services, *, anew: bool) ->
                     source.location, source.branch, source.state, source.credentials(), source.network, services.stop
                 )
             )
-            target = persistently(lambda: _target(remote, held, anew=anew), services.sleep)
+            target = persistently(lambda: _target(remote, held, anew=anew), services.sleep, services.meter.fetch)
             if not anew and checkpoint.was_cut_off(services.database, job.ontology_id):
                 _refuse_damaged(remote.clone)
             return target

@@ -13,11 +13,11 @@ import pygit2
 from pygit2.enums import FileMode
 
 from visionflow_daemon.errors import SourceError
-from visionflow_daemon.git import disk
 from visionflow_daemon.git.changes import Selects
-from visionflow_daemon.git.disk import Patience, Stamp, UnsettledError
-from visionflow_daemon.git.ignore import Ignored, ignored_in
-from visionflow_daemon.git.overlay_store import Entry, Store, blob_id, marker
+from visionflow_daemon.git.worktree import disk
+from visionflow_daemon.git.worktree.disk import Patience, Stamp, UnsettledError
+from visionflow_daemon.git.worktree.ignore import Ignored, ignored_in
+from visionflow_daemon.git.worktree.store import Entry, Store, blob_id, marker
 
 DEEPEST = 100
 """Folders within folders that are looked into."""
@@ -175,6 +175,7 @@ class Laying:
         if oid is not None and stamp == disk.stamp_of(there) and ((own and own.oid == oid) or self.store.holds(oid)):
             self.stamps[path] = (stamp, oid)
             return oid
+        self.sleep(0)  # a work tree may be large: whoever is asked to stop hears of it here
         content = disk.read(name, within, self.limit, self.patience)
         if isinstance(content, int):
             return self._unread(path, f"the file has {content:,} bytes, the limit is {self.limit:,}")

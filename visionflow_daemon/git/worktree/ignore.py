@@ -12,8 +12,8 @@ from pathlib import Path
 import pygit2
 from pathspec import GitIgnoreSpec
 
-from visionflow_daemon.git import disk
 from visionflow_daemon.git.repository import shared_folder
+from visionflow_daemon.git.worktree import disk
 
 NAME = b".gitignore"
 MOST_BYTES = 1_000_000

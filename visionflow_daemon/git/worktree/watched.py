@@ -13,13 +13,13 @@ from pathlib import Path
 import pygit2
 
 from visionflow_daemon.errors import VisionflowError
-from visionflow_daemon.git import disk
 from visionflow_daemon.git.changes import Selects
-from visionflow_daemon.git.ignore import Ignored, ignored_in
-from visionflow_daemon.git.laying import DEEPEST, GIT, Place, holds_repository, listed
-from visionflow_daemon.git.overlay import work_tree
 from visionflow_daemon.git.repository import objects_read, open_repository
 from visionflow_daemon.git.watched import Branch, Places
+from visionflow_daemon.git.worktree import disk
+from visionflow_daemon.git.worktree.ignore import Ignored, ignored_in
+from visionflow_daemon.git.worktree.laying import DEEPEST, GIT, Place, holds_repository, listed
+from visionflow_daemon.git.worktree.overlay import work_tree
 
 MOST_WHOLE = 32
 """Folders at the top that are watched each by itself, a thread each; beyond, all is watched from the top."""

@@ -14,9 +14,9 @@ import structlog
 from visionflow_daemon.errors import DamageError, ObjectError, SourceError
 from visionflow_daemon.git import clone
 from visionflow_daemon.git.changes import Selects
-from visionflow_daemon.git.laying import Laying
-from visionflow_daemon.git.overlay_store import Note, Store
 from visionflow_daemon.git.repository import Target, local_path, objects_read, open_repository, shared_folder, target_of
+from visionflow_daemon.git.worktree.laying import Laying
+from visionflow_daemon.git.worktree.store import Note, Store
 from visionflow_daemon.model import display_path
 
 log = structlog.get_logger()
@@ -24,7 +24,10 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Checkout:
-    """A work tree to be looked at: which files of it, up to which size in bytes, and where what differs is kept."""
+    """A work tree to be looked at: which files of it, up to which size in bytes, and where what differs is kept.
+
+    `sleep` waits so many seconds, and is called before each file is read, too: it may raise to end the look.
+    """
 
     location: str
     branch: str | None

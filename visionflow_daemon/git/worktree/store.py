@@ -16,7 +16,7 @@ from pygit2.enums import FileMode, ObjectType
 
 from visionflow_daemon.errors import SourceError, StateError, TransientError
 from visionflow_daemon.git import clone
-from visionflow_daemon.git.disk import Stamp
+from visionflow_daemon.git.worktree.disk import Stamp
 
 FOLDER = "worktrees"
 NOTE = "visionflow.json"

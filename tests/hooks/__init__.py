@@ -1,0 +1,1 @@
+"""Tests of what tells programs and webhooks how passes end."""

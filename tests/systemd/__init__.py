@@ -1,0 +1,1 @@
+"""Tests of the units under a real systemd, booted in a container."""

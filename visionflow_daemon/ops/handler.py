@@ -1,0 +1,179 @@
+"""Answers one request of a connection: within bounds, in fixed words, and never with what a client sent."""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Callable
+from contextlib import suppress
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler
+from ipaddress import ip_address
+from socket import SHUT_WR
+from typing import Protocol, cast
+from urllib.parse import unquote
+
+import structlog
+
+from visionflow_daemon.ops import answers
+from visionflow_daemon.ops.answers import Answer
+from visionflow_daemon.ops.inbound.receiver import Receiver, Request
+from visionflow_daemon.ops.request_reader import bounded_reader, discard, read_body
+
+log = structlog.get_logger()
+
+LINE_BYTES = 2_048
+HEAD_BYTES = 16_384
+"""Bytes of a request line, and of all that a request may send."""
+
+REQUEST_SECONDS = 5.0
+"""Seconds for a whole request to come in, and again for its answer to be taken."""
+
+HOOKS = "/hooks/"
+BODY_SECONDS = 10.0
+"""Where webhooks are received, and the seconds for the body of one: their senders wait no longer, either."""
+
+UNREAD_BYTES = 1 << 20
+UNREAD_SECONDS = 1.0
+"""How much of a refused body is thrown away, so that its sender comes to read why."""
+
+SECURITY = {
+    "Cache-Control": "no-store",
+    "Connection": "close",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+class Shown(Protocol):
+    """What a server has for its handlers: an answer for each path, and who receives webhooks."""
+
+    routes: dict[str, Callable[[], Answer]]
+    names: frozenset[str]
+    receiver: Receiver
+    is_loopback: bool
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers one request of a connection, and closes it. Nothing that a client sends is given back."""
+
+    protocol_version = "HTTP/1.1"
+    timeout = REQUEST_SECONDS
+    allowed: tuple[str, ...] = ("GET", "HEAD")
+    is_body_read = False
+
+    @property
+    def _shown(self) -> Shown:
+        return cast("Shown", self.server)
+
+    def setup(self) -> None:
+        """Bound what the connection may send, and how long it may take."""
+        super().setup()
+        self.rfile = self.reader = bounded_reader(self.connection, HEAD_BYTES, REQUEST_SECONDS)
+
+    def handle(self) -> None:
+        """Answer one request."""
+        self.close_connection = True
+        self.command, self.requestline, self.request_version = "", "", self.protocol_version
+        try:
+            self.raw_requestline = self.rfile.readline(LINE_BYTES + 1)
+            if len(self.raw_requestline) > LINE_BYTES:
+                self.send_error(HTTPStatus.REQUEST_URI_TOO_LONG)
+            elif self.raw_requestline and self.parse_request():
+                self._answer()
+            self._drain()
+        except http.client.LineTooLong:
+            self.send_error(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        except (TimeoutError, ConnectionError):
+            pass  # who is slow or gone gets no answer
+
+    def _answer(self) -> None:
+        is_hook = self.path.startswith(HOOKS)
+        if is_hook:
+            self.allowed = ("POST",)
+        if self.command not in self.allowed:
+            self.send_error(HTTPStatus.METHOD_NOT_ALLOWED)
+        elif is_hook:  # by whatever name it comes: what no signature proves is refused
+            self._give(self._received)
+        elif not self._is_meant():
+            self.send_error(HTTPStatus.MISDIRECTED_REQUEST)
+        elif route := self._shown.routes.get(self.path.partition("?")[0]):
+            self._give(route)
+        else:
+            self.send_error(HTTPStatus.NOT_FOUND)
+
+    def _give(self, make: Callable[[], Answer]) -> None:
+        try:
+            answer = make()
+        except (TimeoutError, ConnectionError):
+            raise
+        except Exception:
+            log.exception("http answer failed")
+            self.send_error(HTTPStatus.INTERNAL_SERVER_ERROR)
+        else:
+            self._send(answer)
+
+    def _received(self) -> Answer:
+        ontology_id = unquote(self.path.partition("?")[0].removeprefix(HOOKS))
+        peer = str(self.client_address[0])
+        reply = self._shown.receiver.receive(Request(ontology_id, self.headers, peer, self._read_body))
+        return answers.text(reply.status, reply.words, retry_after=reply.retry_after)
+
+    def _read_body(self, length: int) -> bytes:
+        self.is_body_read = True
+        if self.headers.get("Expect", "").lower() == "100-continue":
+            self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        return read_body(self.reader, length, BODY_SECONDS)
+
+    def handle_expect_100(self) -> bool:
+        """Let a client send its body when it is wanted, not before."""
+        return True
+
+    def _is_meant(self) -> bool:
+        """Refuse names that a web page may have pointed at this machine's loopback address (DNS rebinding)."""
+        host = (self.headers.get("Host") or "localhost").strip().lower()
+        if not self._shown.is_loopback or host.startswith("[::1]"):
+            return True
+        name = host.partition(":")[0]
+        if name in self._shown.names:
+            return True
+        try:
+            ip_address(name)
+        except ValueError:
+            return False
+        return True
+
+    def _send(self, answer: Answer, **extra: str) -> None:
+        self.send_response_only(answer.status)
+        headers = {
+            "Content-Type": answer.content_type,
+            "Content-Length": str(len(answer.body)),
+            "Content-Security-Policy": answer.policy,
+            **({"Retry-After": str(answer.retry_after)} if answer.retry_after else {}),
+            **SECURITY,
+            **extra,
+        }
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(answer.body)
+
+    def _drain(self) -> None:
+        """Let the client take the answer although it may still send: closing at once would reset the connection."""
+        with suppress(OSError):
+            self.wfile.flush()
+            self.connection.shutdown(SHUT_WR)
+            if self.command == "POST" and not self.is_body_read:
+                discard(self.reader, UNREAD_BYTES, UNREAD_SECONDS)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002
+        """Refuse in fixed words: the base class repeats what the client sent."""
+        status = HTTPStatus(code)
+        self.request_version = self.protocol_version
+        extra = {"Allow": ", ".join(self.allowed)} if status is HTTPStatus.METHOD_NOT_ALLOWED else {}
+        self._send(answers.text(status, status.phrase.lower()), **extra)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+        """Say nothing: what clients ask is no event of the daemon's."""
