@@ -249,7 +249,8 @@ def test_what_the_old_shape_has_no_place_for_needs_a_word(daemon: Daemon) -> Non
     migrate(daemon, "up", "--ontology-id", "main")
     with closing(sqlite3.connect(path)) as connection:
         connection.execute(
-            "INSERT INTO owl_axioms (ontology_id, axiom_type, subject, object) VALUES ('main', 'DisjointWith', 'a:a', 'b:b')"
+            "INSERT INTO owl_axioms (ontology_id, axiom_type, subject, object)"
+            " VALUES ('main', 'DisjointWith', 'a:a', 'b:b')"
         )
         connection.commit()
     before = path.read_bytes()
