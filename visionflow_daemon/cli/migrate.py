@@ -16,7 +16,7 @@ from visionflow_daemon.model import harmless
 
 if TYPE_CHECKING:
     from visionflow_daemon.storage.legacy.account import Account
-    from visionflow_daemon.storage.legacy.give_back import Returned
+    from visionflow_daemon.storage.legacy.returning import Returned
     from visionflow_daemon.storage.legacy.standing import LegacyStanding
     from visionflow_daemon.storage.remake import Place, Remade
 
