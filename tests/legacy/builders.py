@@ -21,7 +21,8 @@ CLASSES_A = (
 CLASSES_D = (
     "CREATE TABLE owl_classes (iri TEXT PRIMARY KEY, label TEXT, description TEXT, source_file TEXT, properties JSON,"
     " created_at DATETIME, updated_at DATETIME, term_id TEXT, preferred_term TEXT, source_domain TEXT, version TEXT,"
-    " status TEXT, maturity TEXT, quality_score REAL, authority_score REAL, public_access INTEGER, owl_physicality TEXT,"
+    " status TEXT, maturity TEXT, quality_score REAL, authority_score REAL, public_access INTEGER,"
+    " owl_physicality TEXT,"
     " owl_role TEXT, belongs_to_domain TEXT, markdown_content TEXT, file_sha1 TEXT, last_synced DATETIME)"
 )
 CLASSES_B = (
@@ -39,16 +40,19 @@ HIERARCHY = (
     " FOREIGN KEY (parent_iri) REFERENCES owl_classes(iri) ON DELETE CASCADE)"
 )
 PROPERTIES_A = (
-    "CREATE TABLE owl_properties (iri TEXT PRIMARY KEY, label TEXT, property_type TEXT NOT NULL, domain JSON, range JSON,"
+    "CREATE TABLE owl_properties (iri TEXT PRIMARY KEY, label TEXT, property_type TEXT NOT NULL, domain JSON,"
+    " range JSON,"
     " inverse_of TEXT, created_at DATETIME)"
 )
 PROPERTIES_B = (
-    "CREATE TABLE owl_properties (ontology_id TEXT NOT NULL, property_iri TEXT NOT NULL, property_type TEXT, label TEXT,"
+    "CREATE TABLE owl_properties (ontology_id TEXT NOT NULL, property_iri TEXT NOT NULL, property_type TEXT,"
+    " label TEXT,"
     " comment TEXT, domain_class_iri TEXT, range_class_iri TEXT, is_functional INTEGER DEFAULT 0,"
     " PRIMARY KEY (ontology_id, property_iri))"
 )
 AXIOMS = (
-    "CREATE TABLE owl_axioms (id INTEGER PRIMARY KEY AUTOINCREMENT, axiom_type TEXT NOT NULL, subject TEXT, object TEXT,"
+    "CREATE TABLE owl_axioms (id INTEGER PRIMARY KEY AUTOINCREMENT, axiom_type TEXT NOT NULL, subject TEXT,"
+    " object TEXT,"
     " annotations JSON, is_inferred BOOLEAN DEFAULT 0, created_at DATETIME)"
 )
 OTHERS = """
@@ -65,7 +69,8 @@ CREATE TABLE graphs (id INTEGER PRIMARY KEY, root TEXT REFERENCES owl_classes(ir
 CREATE TABLE graph_edges (a TEXT, b TEXT, FOREIGN KEY (a) REFERENCES "owl_classes");
 CREATE VIEW class_labels AS SELECT iri, label FROM owl_classes;
 CREATE VIEW no_classes AS SELECT name FROM users;
-CREATE TRIGGER classes_seen AFTER INSERT ON owl_classes BEGIN UPDATE settings SET value = new.iri WHERE key = 'last'; END;
+CREATE TRIGGER classes_seen AFTER INSERT ON owl_classes
+BEGIN UPDATE settings SET value = new.iri WHERE key = 'last'; END;
 CREATE INDEX owl_classes_label ON owl_classes (label);
 CREATE INDEX idx_axioms_subject ON owl_axioms (subject) WHERE subject IS NOT NULL;
 """

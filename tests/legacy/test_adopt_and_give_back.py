@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -14,6 +13,7 @@ import pytest
 
 from tests.legacy.builders import NAMESPACE, PREFIX, SHAPES, Builder, content
 from tests.support import Daemon, assert_sound
+from visionflow_daemon.storage.lock import ontology_lock
 
 SIZE = 300
 
@@ -249,7 +249,8 @@ def test_what_the_old_shape_has_no_place_for_needs_a_word(daemon: Daemon) -> Non
     migrate(daemon, "up", "--ontology-id", "main")
     with closing(sqlite3.connect(path)) as connection:
         connection.execute(
-            "INSERT INTO owl_axioms (ontology_id, axiom_type, subject, object) VALUES ('main', 'DisjointWith', 'a:a', 'b:b')"
+            "INSERT INTO owl_axioms (ontology_id, axiom_type, subject, object)"
+            " VALUES ('main', 'DisjointWith', 'a:a', 'b:b')"
         )
         connection.commit()
     before = path.read_bytes()
@@ -301,12 +302,14 @@ def test_bare_migrate_and_a_pass_leave_it_alone(daemon: Daemon) -> None:
     before = path.read_bytes()
     assert "migrate up" in migrate(daemon, expect=6)
     assert "migrate up" in migrate(daemon, "--to", "3", expect=6)
-    assert "was not made of" in migrate(daemon, "down", expect=6) or path.read_bytes() == before
+    assert "migrate up" in migrate(daemon, "down", expect=6)
+    assert "brought to the newest version" in migrate(daemon, "up", "--to", "5", expect=2)
     assert path.read_bytes() == before
 
 
 def test_two_can_not_be_at_it_at_once(daemon: Daemon) -> None:
     path = Builder(daemon.folder / "old.db", "A", 20).build()
+    before = content(path)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         daemon.environment["VISIONFLOW_SYNC__BUSY_TIMEOUT"] = "0.1"
@@ -316,5 +319,13 @@ def test_two_can_not_be_at_it_at_once(daemon: Daemon) -> None:
         other.execute("SELECT * FROM users").fetchall()
         assert "another program" in migrate(daemon, "up", expect=6)
         other.execute("ROLLBACK")
+    daemon.environment["VISIONFLOW_SYNC__LOCK_TIMEOUT"] = "0"
+    with ontology_lock(path, "default", 0):
+        assert "another pass" in migrate(daemon, "up", expect=6)
+    assert content(path) == before
     migrate(daemon, "up")
-    assert os.path.exists(path)  # noqa: PTH110 - the file is what it was
+    with ontology_lock(path, "default", 0):
+        assert "another pass" in migrate(daemon, "down", expect=6)
+        assert "another pass" in migrate(daemon, "discard", expect=6)
+    migrate(daemon, "down")
+    assert content(path) == before

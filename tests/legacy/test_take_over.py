@@ -168,6 +168,23 @@ def test_it_is_told_apart_and_goes_on_request(followed: Daemon, repo: Repo) -> N
     assert (again.code, "nothing of an older VisionFlow" in again.err) == (2, True)
 
 
+def test_what_the_files_say_comes_back_in_the_old_shape(followed: Daemon, repo: Repo) -> None:
+    followed.once(repo.path, expect=3)
+    done = followed.run("migrate", "down", "--database", "kg.db", "--json")
+    assert done.code == 0, done.err
+    assert done.json["tables"]["owl_classes"] == {"as before": 1, "changed": 1}
+    classes = followed.query("SELECT iri, label, description, source_file FROM owl_classes ORDER BY iri")
+    assert classes == [("urn:t:a", "A", "What A is.", "A.md"), ("urn:t:x", "old X", None, None)]
+    parents = followed.query("SELECT class_iri, parent_iri FROM owl_class_hierarchy ORDER BY 1")
+    assert parents == [("urn:t:a", "urn:t:b"), ("urn:t:x", "urn:t:y")]
+    assert followed.query("SELECT axiom_type, subject, object FROM owl_axioms") == [
+        ("SubClassOf", "urn:t:a", "urn:t:b")
+    ]
+    refused = followed.run("--once", "--source", repo.path, "--database", "kg.db")
+    assert (refused.code, "migrate up" in refused.err) == (6, True)
+    assert followed.run("migrate", "up", "--database", "kg.db").code == 0
+
+
 def test_verify_finds_and_mends_what_was_not_let_go(followed: Daemon, repo: Repo) -> None:
     before = followed.folder / "before.db"
     with closing(sqlite3.connect(followed.folder / "kg.db")) as source, closing(sqlite3.connect(before)) as copy:

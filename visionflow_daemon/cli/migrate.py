@@ -16,7 +16,7 @@ from visionflow_daemon.model import harmless
 
 if TYPE_CHECKING:
     from visionflow_daemon.storage.legacy.account import Account
-    from visionflow_daemon.storage.legacy.give_back import Returned
+    from visionflow_daemon.storage.legacy.returning import Returned
     from visionflow_daemon.storage.legacy.standing import LegacyStanding
     from visionflow_daemon.storage.remake import Place, Remade
 
@@ -181,7 +181,8 @@ def _change_schema(
             version = migrations.current_version(database)
     if to is not None and to < version:
         back = step_back(place, to, may_lose=may_lose, is_trial=is_trial)
-        _echo_schema("took back", back.answer, path, to, is_json=is_json)
+        did = "would take back" if is_trial else "took back"
+        _echo_schema(did, back.answer, path, to, _circumstances(back, is_trial=is_trial) if is_json else None)
         if not is_json:
             _echo_circumstances(back, is_trial=is_trial)
         return
@@ -190,23 +191,25 @@ def _change_schema(
     migrations.require_known(to)
     if is_trial:
         trial = try_out(place, lambda database: migrations.apply_pending(database, to))
-        _echo_schema("would apply", trial.answer, path, to, is_json=is_json)
+        more = _circumstances(trial, is_trial=True) if is_json else None
+        _echo_schema("would apply", trial.answer, path, version, more)
         return
     database, applied = migrations.open_migrated(
         config.database, config.base, busy_timeout=config.sync.busy_timeout, to=to
     )
     reached = migrations.current_version(database)
     database.close()
-    _echo_schema("applied", applied, path, reached, is_json=is_json)
+    _echo_schema("applied", applied, path, reached, {} if is_json else None)
 
 
-def _echo_schema(did: str, steps: list[Any], path: object, version: int | None, *, is_json: bool) -> None:
-    if is_json:
-        tables.echo_json({did.replace(" ", "_"): [each.version for each in steps], "version": version})
+def _echo_schema(did: str, steps: list[Any], path: object, version: int, more: dict[str, object] | None) -> None:
+    """Say which migrations were dealt with; as JSON where there is `more` to go with it, be it nothing."""
+    if more is not None:
+        tables.echo_json({did.replace(" ", "_"): [each.version for each in steps], "version": version} | more)
         return
     for each in steps:
         click.echo(f"{did} {each.version:04} {each.name}")
-    if did != "would apply":
+    if not did.startswith("would"):
         click.echo(harmless(f"{path} has schema version {version}"))
 
 

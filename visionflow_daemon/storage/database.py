@@ -25,8 +25,8 @@ CHECKPOINT_PAGES = 8_000
 CACHE_KIB = 4_096
 """KiB of page cache for each connection: one a worker."""
 
-REMADE = {"foreign_keys": 0, "synchronous": "full", "legacy_alter_table": 1, "cache_size": -16 * CACHE_KIB}
-"""What differs for a database that is remade: one connection writes all of it, and foreign keys are checked at the end."""
+REMADE = {"foreign_keys": 0, "synchronous": "full", "legacy_alter_table": 1, "cache_size": -8 * CACHE_KIB}
+"""What differs for a database that is remade: one connection writes it all, and foreign keys are checked at the end."""
 
 ANY_OF = "IN (SELECT value FROM json_each(?))"
 """SQL for membership in a list given as one parameter, made by `array`."""

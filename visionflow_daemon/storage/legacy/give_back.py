@@ -6,30 +6,25 @@ rest is written by the rules of the old table's columns. What the old shape has 
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from visionflow_daemon.storage.database import Database, Row
-from visionflow_daemon.storage.legacy import archive, clean
+from visionflow_daemon.storage.legacy import archive, old_values
 from visionflow_daemon.storage.legacy.adopt import PARENTS
 from visionflow_daemon.storage.legacy.archive import NUMBER, archived
 from visionflow_daemon.storage.legacy.convert import digest
+from visionflow_daemon.storage.legacy.returning import Return, Returned
 from visionflow_daemon.storage.legacy.shapes import (
     AXIOMS,
-    CHARACTERISTICS,
     CLASSES,
     HIERARCHY,
     PROPERTIES,
     TABLES,
     OldTable,
-    Shape,
     quoted,
 )
 
-NOT_IN_KEY = re.compile(r"[^a-z0-9]")
 OWN_INDEXES = "SELECT name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL AND tbl_name = ?"
 CLASS_VERDICTS = (
     f"SELECT a.{NUMBER}, r.ontology_id, r.subject, r.digest, c.label, c.comment, c.properties, c.is_declared,"
@@ -93,38 +88,6 @@ SPELLED = (
 )
 
 
-@dataclass(slots=True)
-class Returned:
-    """What came of each table: rows as they were, changed, new, gone; and what the old shape has no place for."""
-
-    shape: str
-    tables: dict[str, dict[str, int]] = field(default_factory=dict)
-    lost: dict[str, int] = field(default_factory=dict)
-
-    def count(self, table: str, what: str, by: int = 1) -> None:
-        """Count rows of a table."""
-        counts = self.tables.setdefault(table, {})
-        counts[what] = counts.get(what, 0) + by
-
-    def lose(self, what: str, by: int = 1) -> None:
-        """Count what the old shape has no place for."""
-        if by:
-            self.lost[what] = self.lost.get(what, 0) + by
-
-
-@dataclass(slots=True)
-class Return:
-    """One way back at work."""
-
-    database: Database
-    shape: Shape
-    done: Returned
-
-    def table(self, name: str) -> OldTable | None:
-        """Give an old table, if the old database had it."""
-        return self.shape.tables.get(name)
-
-
 def give_back(database: Database) -> Returned:
     """Put the old tables in the place of ours, with the present content; within a transaction."""
     shape = archive.old_shape(database)
@@ -137,8 +100,8 @@ def give_back(database: Database) -> Returned:
         " PRIMARY KEY (ontology_id, class_iri, parent_iri)) WITHOUT ROWID"
     )
     try:
-        _named(work, CLASSES, CLASS_VERDICTS, NEW_CLASSES, _class_values, _is_class)
-        _named(work, PROPERTIES, PROPERTY_VERDICTS, NEW_PROPERTIES, _property_values, _is_property)
+        _named(work, CLASSES, CLASS_VERDICTS, NEW_CLASSES, old_values.class_values, _is_class)
+        _named(work, PROPERTIES, PROPERTY_VERDICTS, NEW_PROPERTIES, old_values.property_values, _is_property)
         _parents(work)
         _axioms(work)
     finally:
@@ -211,60 +174,6 @@ def _is_property(row: Row) -> tuple[bool, bool]:
     return is_declared is not None, bool(is_declared) and due != digest(*values)
 
 
-def _class_values(work: Return, table: OldTable, row: Row, is_new: bool) -> dict[str, Any]:  # noqa: FBT001 - one of two ways
-    _, ontology_id, iri, _, label, comment, properties, _, path, blob, created, updated, synced = row
-    said = clean.json_of(properties) or {}
-    left = dict(said)
-    due = _roles(table, {"label": label, "comment": comment, "updated": updated, "synced": synced})
-    if is_new:
-        due |= _roles(table, {"ontology": ontology_id, "iri": iri, "created": created})
-    by_key = {NOT_IN_KEY.sub("", key.lower()): key for key in said}
-    for column in table.unknown:
-        if column in {"source_file", "source_path"}:
-            due[column] = path
-        elif column == "file_sha1":
-            due[column] = blob
-        elif (key := by_key.get(NOT_IN_KEY.sub("", column.lower()))) is not None:
-            due[column] = _scalar(left.pop(key, None))
-    if "properties" in table.roles:
-        due[table.roles["properties"]] = properties
-    elif left:
-        work.done.lose("properties of classes")
-    return due
-
-
-def _property_values(work: Return, table: OldTable, row: Row, is_new: bool) -> dict[str, Any]:  # noqa: FBT001 - as above
-    _, ontology_id, iri, _, kind, label, comment, domain, range_, characteristics, properties, created, updated, _ = row
-    kinds = _kinds(work, table)
-    due = _roles(table, {"label": label, "comment": comment, "type": kinds.get(kind, kind), "updated": updated})
-    due |= _roles(table, {"characteristics": characteristics, "properties": properties})
-    for role, value in (("domain", domain), ("range", range_)):
-        if column := table.roles.get(role):
-            due[column] = clean.canonical([value]) if value is not None and table.is_json(column) else value
-    if is_new:
-        due |= _roles(table, {"ontology": ontology_id, "iri": iri, "created": created})
-    set_ = set(clean.json_of(characteristics) or ())
-    flags = {column: int(name in set_) for column, name in CHARACTERISTICS.items() if column in table.names}
-    held = set_ if "characteristics" in table.roles else {CHARACTERISTICS[column] for column in flags}
-    for role, value in (("comment", comment), ("label", label), ("domain", domain), ("range", range_)):
-        if value is not None and role not in table.roles:
-            work.done.lose(f"{role}s of properties")
-    work.done.lose("characteristics of properties", len(set_ - held))
-    return due | flags
-
-
-def _kinds(work: Return, table: OldTable) -> Mapping[str, str]:
-    """Give the names that the old database had for the kinds of properties, where they were others."""
-    if (column := table.roles.get("type")) is None:
-        return {}
-    found: Counter[tuple[str, str]] = Counter()
-    for value, rows in work.database.rows(
-        f"SELECT {quoted(column)}, COUNT(*) FROM {archived(PROPERTIES)} GROUP BY 1 HAVING {quoted(column)} IS NOT NULL"
-    ):
-        found[clean.property_type(value), str(value)] += rows
-    return dict(pair for pair, _ in reversed(found.most_common()))
-
-
 def _parent_due(work: Return, row: Row) -> tuple[str | None] | None:
     """Say what a class's one parent is to be; None where it is what it was. What its rows hold is noted."""
     database = work.database
@@ -290,7 +199,7 @@ def _parents(work: Return) -> None:
     _bring(work, table)
     for ontology_id, child, parent in _streamed(database, NEW_PARENTS.format(table=HIERARCHY)):
         pair = {"iri": _spelled(work, ontology_id, child), "parent": _spelled(work, ontology_id, parent)}
-        if _insert(work, table, _roles(table, {"ontology": ontology_id, **pair})):
+        if _insert(work, table, old_values.in_columns(table, {"ontology": ontology_id, **pair})):
             done.count(HIERARCHY, "new")
         elif "ontology" in table.roles:
             done.lose("parents")
@@ -317,21 +226,10 @@ def _axioms(work: Return) -> None:
         " GROUP BY 1, 2, 3, 4, 5, 7 ORDER BY 1, 2, 3, 4, 5, 7"
     )
     for row in _streamed(database, new):
-        if _insert(work, table, _axiom_values(table, row)):
+        if _insert(work, table, old_values.axiom_values(table, row)):
             done.count(AXIOMS, "new")
         else:
             done.lose("axioms")
-
-
-def _axiom_values(table: OldTable, row: Row) -> dict[str, Any]:
-    ontology_id, axiom_type, subject, property_iri, target, annotations, is_inferred, created = row
-    if property_iri is not None and "property" not in table.roles:
-        annotations = clean.canonical(
-            {"property_iri": property_iri} | ({"annotations": annotations} if annotations else {})
-        )
-    said = {"type": axiom_type, "subject": subject, "object": target, "property": property_iri}
-    more = {"ontology": ontology_id, "annotations": annotations or None, "inferred": is_inferred, "created": created}
-    return _roles(table, said | more)
 
 
 def _spelled(work: Return, ontology_id: str, iri: str) -> str:
@@ -340,14 +238,6 @@ def _spelled(work: Return, ontology_id: str, iri: str) -> str:
         return iri
     found = work.database.row(SPELLED.format(column=quoted(table.roles["iri"])), (ontology_id, iri))
     return found[0] if found is not None else iri
-
-
-def _roles(table: OldTable, values: Mapping[str, Any]) -> dict[str, Any]:
-    return {table.roles[role]: value for role, value in values.items() if role in table.roles}
-
-
-def _scalar(value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
-    return clean.canonical(value) if isinstance(value, list | dict) else value
 
 
 def _bring(work: Return, table: OldTable) -> None:

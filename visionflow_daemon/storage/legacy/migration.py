@@ -17,8 +17,9 @@ from visionflow_daemon.storage.legacy import archive, remainder
 from visionflow_daemon.storage.legacy.account import Account, account_for, rows_of_others
 from visionflow_daemon.storage.legacy.adopt import Adoption, adopt
 from visionflow_daemon.storage.legacy.archive import archived
-from visionflow_daemon.storage.legacy.give_back import Returned, give_back
+from visionflow_daemon.storage.legacy.give_back import give_back
 from visionflow_daemon.storage.legacy.remainder import Remainder
+from visionflow_daemon.storage.legacy.returning import Returned
 from visionflow_daemon.storage.legacy.shapes import TABLES, Shape, quoted, shape_of
 from visionflow_daemon.storage.remake import Place, Remade, opened, remake, require_references, try_out
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 
-from visionflow_daemon.storage.database import Database, Row
+from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.legacy import clean
 
 INSERT = (
@@ -44,10 +44,3 @@ def counts(database: Database) -> dict[str, dict[str, int]]:
     ):
         found.setdefault(table, {})[reason] = rows
     return found
-
-
-def first(database: Database, limit: int) -> list[Row]:
-    """Give the first rows in quarantine: table, number, reason, detail."""
-    return database.rows(
-        "SELECT table_name, archive_row, reason, detail FROM migration_quarantine ORDER BY id LIMIT ?", (limit,)
-    )

@@ -134,12 +134,11 @@ def claimants(database: Database, ontology_id: str, names: set[str]) -> set[byte
     )
 
 
-def drop_if_empty(database: Database, ontology_id: str) -> bool:
+def drop_if_empty(database: Database, ontology_id: str) -> None:
     """Drop the file `legacy:` where it owns nothing any more."""
     (is_empty,) = database.row(IS_EMPTY, (ontology_id,)) or (0,)
     if is_empty:
         database.run(DROP_FILE, (ontology_id,))
-    return bool(is_empty)
 
 
 def discard(database: Database, ontology_id: str, now: str) -> Remainder:

@@ -127,11 +127,6 @@ class Shape:
         return " and ".join(self.letters) + (" (mixed)" if len(self.letters) > 1 else "")
 
 
-def is_foreign(database: Database) -> bool:
-    """Tell whether a database holds tables of an older VisionFlow, and none of this program's."""
-    return bool(foreign_tables(database))
-
-
 def foreign_tables(database: Database) -> list[str]:
     """Name the tables that this program would call its own, but did not make."""
     there = {name for (name,) in database.rows("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")}
