@@ -51,6 +51,8 @@ def test_status_as_json(filled: Daemon, repo: Repo) -> None:
         "source": str(repo.path),
         "branch": "main",
         "commit": repo.tip(),
+        "overlay": None,
+        "rollout_percent": 100.0,
         "is_whole": True,
         "holds": {
             "files": 5,
