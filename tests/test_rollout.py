@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -105,14 +103,18 @@ def test_a_database_that_holds_all_is_no_rollout_by_mistake(pages: Repo, daemon:
     assert "100 is in force" in daemon.once(pages.path, *rollout(99), expect=2).err
 
 
-def test_a_raise_that_was_cut_off_counts_as_one(pages: Repo, daemon: Daemon) -> None:
+def test_a_raise_that_did_not_come_through_counts_as_one(pages: Repo, daemon: Daemon) -> None:
     daemon.once(pages.path, *rollout(10))
-    with closing(sqlite3.connect(daemon.folder / "kg.db")) as database:
-        # What a pass to 50 % leaves that is killed once it has begun.
-        database.execute("UPDATE checkpoints SET is_clean = 0, rollout_percent = MAX(rollout_percent, 50)")
-        database.commit()
-    daemon.once(pages.path, *rollout(10), expect=2)
-    assert daemon.once(pages.path, *rollout(50)).event("pass finished")["saved"] > 0
+    daemon.environment["VISIONFLOW_BREAKER__FEWEST_FAILING"] = "2"
+    broken = live(PATHS, 50) - live(PATHS, 10)
+    good = {path: class_page(f"urn:t:{path}", path) for path in broken}
+    pages.commit(dict.fromkeys(broken, '# Broken\n\n```json-ld\n{"@type": "Class", oops\n```\n'))
+    daemon.once(pages.path, *rollout(50), expect=5)
+    assert daemon.query("SELECT is_clean, rollout_percent FROM checkpoints") == [(0, 50)]
+    assert daemon.run("retry", "--database", "kg.db").code == 0  # closes the breaker
+    assert "50 is in force" in daemon.once(pages.path, *rollout(10), expect=2).err
+    pages.commit(good)
+    assert daemon.once(pages.path, *rollout(50)).event("pass finished")["saved"] == len(good)
     assert files(daemon) == live(PATHS, 50)
 
 

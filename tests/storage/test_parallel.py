@@ -273,6 +273,12 @@ def test_of_several_ontologies_the_named_one_is_compared_with_rows_that_name_non
     two = write(tmp_path / "two.db", OURS, Said({C: ("C", None)}, {(C, B)}), ontology_id="zwei")
     assert tell(old, one, ontologies=("one", None)).contrasts == []
     assert tell(old, two, ontologies=("two", "zwei")).contrasts == []
+    with closing(sqlite3.connect(old)) as database:
+        database.execute("INSERT INTO owl_axioms (axiom_type, subject, object) VALUES ('DisjointWith', ?, ?)", (C, A))
+        database.commit()
+    due = {("axiom", None, ("DisjointWith", C, A), "missing")}
+    assert tell(old, two, ontologies=("two", "zwei")).found == due
+    assert tell(old, two, ontologies=("two", "zwei"), kinds=frozenset({"axiom"})).found == due
     with pytest.raises(ConfigError, match=r"say which with --old-ontology-id \('default', 'one', 'two'\)"):
         tell(old, one)
     with pytest.raises(ConfigError, match="--new-ontology-id: there is no ontology 'three'"):

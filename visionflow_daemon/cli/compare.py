@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections import deque
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from visionflow_daemon.storage.parallel.contrast import Contrast, Count
     from visionflow_daemon.storage.parallel.run import Comparison, Seen
 
+ALL_KINDS = "class,label,comment,parent,property,axiom,inferred"
 SHOWN = 100
 """How many differences are shown, unless --limit says otherwise."""
 
@@ -36,8 +38,8 @@ def of_comparison(command: Any) -> Any:  # noqa: ANN401 - click's decorators hav
             click.option("--ontology-id", metavar="ID", help="The ontology, where a database holds several."),
             click.option("--old-ontology-id", metavar="ID", help="The same, of OLD alone."),
             click.option("--new-ontology-id", metavar="ID", help="The same, of NEW alone."),
-            click.option("--only", metavar="KINDS", help="Compare these alone: class, label, comment, parent, …"),
-            click.option("--ignore", metavar="KINDS", help="… property, axiom, inferred; separated by commas."),
+            click.option("--only", metavar="KINDS", help=f"Compare these alone, of {ALL_KINDS}."),
+            click.option("--ignore", metavar="KINDS", help="Leave these out; separated by commas."),
             click.option("--annotations", "with_annotations", is_flag=True, help="Tell axioms by annotations, too."),
             click.option("--exact", "is_exact", is_flag=True, help="Take every value as it is written."),
             click.option("--limit", type=click.IntRange(0), default=SHOWN, help="Differences shown [default: 100]."),
@@ -108,8 +110,7 @@ def _table(comparison: Comparison, limit: int) -> bool:
 def _document(comparison: Comparison, limit: int) -> bool:
     """Print one JSON document, with the first differences."""
     first = [_as_json(difference) for difference in islice(comparison.differences, limit)]
-    for _ in comparison.differences:
-        """The others are counted."""
+    deque(comparison.differences, maxlen=0)  # the others are counted as they pass
     tables.echo_json(_summary(comparison) | {"differences": first})
     return not _total(comparison)
 

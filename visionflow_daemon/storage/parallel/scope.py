@@ -16,12 +16,12 @@ DESCRIPTION = ("type", "domain", "range", "characteristics")
 """What is compared of a property beside its label and comment."""
 
 NEEDING: Mapping[str, frozenset[str]] = {
-    CLASSES: frozenset({CLASS, LABEL, COMMENT, PARENT}),
+    CLASSES: frozenset(KINDS),
     HIERARCHY: frozenset({PARENT, AXIOM}),
     PROPERTIES: frozenset({PROPERTY, LABEL, COMMENT}),
     AXIOMS: frozenset({AXIOM, INFERRED}),
 }
-"""Which kinds need a table to be read; parents are needed to know which axioms say no more."""
+"""Which kinds need a table to be read: parents tell which axioms say no more, classes which ontology a row is of."""
 
 Tables = Mapping[str, OldTable]
 
