@@ -50,6 +50,7 @@ def job_of(config: Config, source: SourceConfig) -> Job:
         mass_delete_share=config.sync.mass_delete_share,
         breaker=config.breaker,
         apart=config.reading.apart,
+        rollout_percent=source.rollout_percent,
     )
 
 

@@ -51,6 +51,8 @@ def test_status_as_json(filled: Daemon, repo: Repo) -> None:
         "source": str(repo.path),
         "branch": "main",
         "commit": repo.tip(),
+        "overlay": None,
+        "rollout_percent": 100.0,
         "is_whole": True,
         "holds": {
             "files": 5,
@@ -64,6 +66,7 @@ def test_status_as_json(filled: Daemon, repo: Repo) -> None:
             "axioms": found["holds"]["axioms"],
             "declared_twice": 0,
         },
+        "legacy": {"classes": 0, "properties": 0, "axioms": 0},
     }
     assert (run["status"], run["plan"], run["planned"], run["failed"], run["error"]) == ("finished", "diff", 2, 2, None)
 

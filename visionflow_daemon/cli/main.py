@@ -12,9 +12,11 @@ import peewee
 
 from visionflow_daemon import lean
 from visionflow_daemon.cli import tables
+from visionflow_daemon.cli.compare import compare
 from visionflow_daemon.cli.ledger import failures, retry
+from visionflow_daemon.cli.migrate import migrate
 from visionflow_daemon.cli.settings import DATABASE_PATH, Options, common, load, of_source
-from visionflow_daemon.cli.verbs import check_config, dump, migrate, parse, status
+from visionflow_daemon.cli.verbs import check_config, dump, parse, status
 from visionflow_daemon.cli.verify import verify
 from visionflow_daemon.errors import ConfigError, ExitCode, VisionflowError
 from visionflow_daemon.storage import trouble
@@ -52,6 +54,7 @@ class Program(click.Group):
 @click.option("--fetch-timeout", type=float, metavar="SECONDS", help="For all that a remote is asked [default: 600].")
 @click.option("--replace-source", is_flag=True, help="Let this source replace another's facts in the ontology.")
 @click.option("--allow-mass-delete", is_flag=True, help="Delete also where most classes would go with it.")
+@click.option("--allow-lower-rollout", is_flag=True, help="Take files back that a lower rollout leaves out.")
 @common
 @click.version_option(package_name="visionflow-daemon")
 @click.pass_context
@@ -63,6 +66,7 @@ def program(
     full: bool,
     replace_source: bool,
     allow_mass_delete: bool,
+    allow_lower_rollout: bool,
     **given: Any,  # noqa: ANN401 - click's parameters
 ) -> None:
     r"""Keep an ontology database equal to a git repository of pages, commit by commit.
@@ -83,7 +87,12 @@ def program(
         if once:
             raise ConfigError(f"--once runs a pass: leave it out before {context.invoked_subcommand!r}")
         return
-    given_anyway = {"--full": full, "--replace-source": replace_source, "--allow-mass-delete": allow_mass_delete}
+    given_anyway = {
+        "--full": full,
+        "--replace-source": replace_source,
+        "--allow-mass-delete": allow_mass_delete,
+        "--allow-lower-rollout": allow_lower_rollout,
+    }
     if not once and any(given_anyway.values()):
         names = ", ".join(name for name, value in given_anyway.items() if value)
         raise ConfigError(f"{names}: that is for one pass; give --once, too")
@@ -96,12 +105,13 @@ def program(
         from visionflow_daemon.daemon.loop import serve  # noqa: PLC0415 - a single pass needs no scheduler
 
         context.exit(serve(lambda: load(options)))
-    from visionflow_daemon.cli.once import run  # noqa: PLC0415 - verbs need none of this
+    from visionflow_daemon.cli.once import How, run  # noqa: PLC0415 - verbs need none of this
 
-    context.exit(run(config, sink, full=full, replace_source=replace_source, allow_mass_delete=allow_mass_delete))
+    how = How(full, replace_source, allow_mass_delete, allow_lower_rollout)
+    context.exit(run(config, sink, how))
 
 
-for verb in (status, failures, retry, parse, verify, dump, migrate, check_config):
+for verb in (status, failures, retry, parse, verify, dump, compare, migrate, check_config):
     program.add_command(verb)
 
 

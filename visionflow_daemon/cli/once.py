@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from threading import Event
 
 import structlog
@@ -31,7 +31,24 @@ from visionflow_daemon.sync.source import Source
 log = structlog.get_logger()
 
 
-def run(config: Config, sink: LineSink, *, full: bool, replace_source: bool, allow_mass_delete: bool) -> ExitCode:
+@dataclass(frozen=True, slots=True)
+class How:
+    """What the command line says of one pass beside the configuration."""
+
+    full: bool
+    replace_source: bool
+    allow_mass_delete: bool
+    allow_lower_rollout: bool
+
+    def over(self, job: Job) -> Job:
+        """Lay it over a job."""
+        job = replace(
+            job, full=self.full, replace_source=self.replace_source, allow_lower_rollout=self.allow_lower_rollout
+        )
+        return replace(job, mass_delete_share=1.0) if self.allow_mass_delete or self.replace_source else job
+
+
+def run(config: Config, sink: LineSink, how: How) -> ExitCode:
     """Run one pass of every source; the gravest code wins. Raises VisionflowError when no source can be tried."""
     if not config.sources:
         raise ConfigError("no source: give --source URL-OR-PATH, or a --config file with a [[sources]] section")
@@ -45,9 +62,7 @@ def run(config: Config, sink: LineSink, *, full: bool, replace_source: bool, all
         with _stop_on_signal() as stop:
             services = Services(database, stop, Bar(sink) if sys.stderr.isatty() else Unwatched())
             for source in config.sources:
-                job = replace(job_of(config, source), full=full, replace_source=replace_source)
-                if allow_mass_delete or replace_source:
-                    job = replace(job, mass_delete_share=1.0)
+                job = how.over(job_of(config, source))
                 with structlog.contextvars.bound_contextvars(ontology_id=source.ontology_id):
                     codes.append(_one(source_of(config, source, state), job, services))
                     structlog.contextvars.unbind_contextvars("run_id", "commit")

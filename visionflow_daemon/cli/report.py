@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from visionflow_daemon.git.rollout import ALL
 from visionflow_daemon.model import timestamp
 from visionflow_daemon.storage import checkpoint, files
 from visionflow_daemon.storage.checkpoint import LastRun
 from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.files import Totals
+from visionflow_daemon.storage.legacy import remainder
+from visionflow_daemon.storage.legacy.remainder import Remainder
 from visionflow_daemon.sync import checked
 from visionflow_daemon.sync.breakers import Breakers
 
@@ -42,11 +45,13 @@ class Standing:
     branch: str | None
     commit: str | None
     overlay: str | None
+    rollout_percent: float | None
     is_whole: bool
     last_checked: str | None
     last_run: LastRun | None
     holds: Totals
     breakers: list[BreakerStanding]
+    legacy: Remainder
 
     def rows(self) -> list[tuple[str, object]]:
         """Give the rows of a table for people."""
@@ -57,10 +62,14 @@ class Standing:
             ("branch", self.branch),
             (
                 "commit",
-                self.commit if self.is_whole else f"{self.commit or 'none'} (a pass is under way, or was cut off)",
+                self.commit
+                if self.is_whole or not self.source
+                else f"{self.commit or 'none'} (a pass is under way, or was cut off)",
             ),
         ]
         rows += [("", "and files on disk that are not committed")] if self.overlay else []
+        if self.rollout_percent is not None and self.rollout_percent < ALL:
+            rows.append(("rollout", f"{self.rollout_percent:g} % of the files are live"))
         rows.append(("last checked", self.last_checked))
         if run is not None:
             rows.append(("last pass", f"{run.status}, {run.started_at} to {run.finished_at or run.progress_at}"))
@@ -84,6 +93,7 @@ class Standing:
             ("parents", f"{held.parents:,}"),
             ("properties", f"{held.properties:,}"),
             ("axioms", f"{held.axioms:,}"),
+            *([("of these in legacy:", f"{self.legacy.described()}, which no file claims")] if self.legacy else []),
         ]
 
 
@@ -98,6 +108,7 @@ def standing(database: Database, state: Path, ontology_id: str) -> Standing:
         branch=held.branch if held else None,
         commit=held.commit if held else None,
         overlay=held.overlay if held else None,
+        rollout_percent=held.rollout_percent if held else None,
         is_whole=held is not None and held.is_clean,
         last_checked=note.at if note else None,
         last_run=checkpoint.last_run(database, ontology_id),
@@ -106,4 +117,5 @@ def standing(database: Database, state: Path, ontology_id: str) -> Standing:
             BreakerStanding(each.guards, each.state(now), each.failures, each.since, each.reason, each.retry_at)
             for each in Breakers(state, database.path, ontology_id).all().values()
         ],
+        legacy=remainder.count(database, ontology_id),
     )

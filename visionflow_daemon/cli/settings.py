@@ -34,6 +34,7 @@ class Options:
     source: str | None = None
     branch: str | None = None
     follow: str | None = None
+    rollout_percent: float | None = None
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     prefix: tuple[str, ...] = ()
@@ -68,6 +69,7 @@ def of_source(command: Command) -> Command:
             click.option("--source", metavar="URL-OR-PATH", help="The git repository: a URL, or a path."),
             click.option("--branch", metavar="NAME", help="The branch [default: the one that HEAD names]."),
             click.option("--follow", type=click.Choice(FOLLOWS), help="A branch's commits, or the files on disk, too."),
+            click.option("--rollout-percent", type=float, metavar="P", help="The share of the files that are live."),
             click.option("--include", multiple=True, metavar="GLOB", help="Which files, as in .gitignore; repeatable."),
             click.option("--exclude", multiple=True, metavar="GLOB", help="Which files not; repeatable."),
             click.option("--prefix", multiple=True, metavar="NAME=NAMESPACE", help="A prefix of OWL names."),
@@ -141,6 +143,7 @@ def _sources(config: Config, options: Options, here: Path) -> tuple[SourceConfig
     given = {
         "branch": options.branch,
         "follow": options.follow,
+        "rollout_percent": options.rollout_percent,
         "include": options.include or None,
         "exclude": options.exclude or None,
         "ontology_id": options.ontology_id,

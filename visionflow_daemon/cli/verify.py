@@ -6,6 +6,7 @@ import os
 import sys
 from collections import Counter
 from contextlib import nullcontext
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -39,6 +40,7 @@ def verify(context: click.Context, /, *, as_json: bool, is_repair: bool, **given
     from visionflow_daemon.cli.bar import Bar  # noqa: PLC0415
     from visionflow_daemon.git import clone, repository  # noqa: PLC0415
     from visionflow_daemon.storage import ledger  # noqa: PLC0415
+    from visionflow_daemon.storage.legacy import remainder  # noqa: PLC0415
     from visionflow_daemon.storage.migrate import open_migrated  # noqa: PLC0415
     from visionflow_daemon.sync import verify as verifying  # noqa: PLC0415
     from visionflow_daemon.sync.job import Services  # noqa: PLC0415
@@ -66,13 +68,16 @@ def verify(context: click.Context, /, *, as_json: bool, is_repair: bool, **given
         left = found.total
         if found.total and is_repair:
             left = len(verifying.repair(job, services, place, state))
+    left_over = remainder.count(database, source.ontology_id)
     stale = [entry.path for entry in ledger.entries(database, source.ontology_id)]
     if as_json:
-        answer = {"differences": found.shown, "total": found.total, "ledger": stale}
+        answer = {"differences": found.shown, "total": found.total, "ledger": stale, "legacy": asdict(left_over)}
         tables.echo_json(answer | ({"mended": found.total - left, "left": left} if is_repair else {}))
     else:
         for path in stale:
             click.echo(f"{path}: in the ledger, compared with its last good content")
+        if left_over:
+            click.echo(f"{remainder.NAME}: {left_over.described()}, of an older VisionFlow, which no file claims: kept")
         found.echo_summary()
         if is_repair and found.total:
             click.echo("mended" if not left else f"mended all but {left:,}: run verify again to see them")

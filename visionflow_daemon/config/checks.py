@@ -72,6 +72,8 @@ def _source_problems(where: str, source: SourceConfig) -> list[str]:
     problems += _not_one_of(f"{where}.follow", source.follow, FOLLOWS)
     if source.follow == FOLLOW_WORKTREE and is_remote(source.location):
         problems.append(f"{where}.follow: only a checkout on this machine has a work tree; give its path as location")
+    if not 0 < source.rollout_percent <= 100:  # noqa: PLR2004 - a percentage
+        problems.append(f"{where}.rollout_percent: {source.rollout_percent:g} is not above 0, and at most 100")
     problems += _outside(f"{where}.interval", source.interval, 0.1, 86_400)
     if not source.include:
         problems.append(f"{where}.include: it is empty, so that no file would be read")

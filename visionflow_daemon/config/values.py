@@ -27,7 +27,7 @@ class SourceConfig:
     """One repository and branch, with the globs that choose its files, feeding one ontology.
 
     `interval` None means the daemon's. `follow` is what is read: the branch's commits, or the files on disk of a
-    checkout on this machine.
+    checkout on this machine. `rollout_percent` is the share of the chosen files that are live.
     """
 
     location: str
@@ -41,6 +41,7 @@ class SourceConfig:
     webhook_secret_file: str | None = None
     interval: float | None = None
     follow: str = "commits"
+    rollout_percent: float = 100.0
 
     @property
     def shown(self) -> str:

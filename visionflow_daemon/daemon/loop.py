@@ -121,6 +121,7 @@ class Loop:
         """Work by this configuration from now on. Raises ConfigError, and keeps the old one, where it can't be."""
         if not config.sources:
             raise ConfigError(NO_SOURCE)
+        self._refuse_lower_rollout(config)
         doors = doors_of(config, os.environ)
         self._store.use(config)
         self._receiver.use(doors)
@@ -138,6 +139,17 @@ class Loop:
         self._rota.plan(config)
         for ontology_id in self._sources:
             self._wake.ask(ontology_id, why)
+
+    def _refuse_lower_rollout(self, config: Config) -> None:
+        """Raise ConfigError where live files would go; at a start, each pass looks into the database itself."""
+        problems = [
+            f"sources[{at}].rollout_percent: {source.rollout_percent:g} is less than {before.rollout_percent:g}, which "
+            "is in force: live files would go. If that is meant, end the daemon and run once with --allow-lower-rollout"
+            for at, source in enumerate(config.sources)
+            if (before := self._sources.get(source.ontology_id)) and source.rollout_percent < before.rollout_percent
+        ]
+        if problems:
+            raise ConfigError(*problems)
 
     def _serve(self, ontology_id: str, why: str) -> None:
         """Run a pass, unless the source is no more, or has to wait."""

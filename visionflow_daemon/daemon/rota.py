@@ -38,8 +38,8 @@ class _Turn:
     poll: float
     interval: float
     jitter: float
-    globs: tuple[tuple[str, ...], tuple[str, ...]] | None
-    """Include and exclude, where the files on disk are followed; None where commits are."""
+    selection: tuple[tuple[str, ...], tuple[str, ...], float] | None
+    """Include, exclude and rollout, where the files on disk are followed; None where commits are."""
 
 
 class Rota:
@@ -68,7 +68,7 @@ class Rota:
                 config.daemon.poll,
                 interval := config.interval(source),
                 min(config.daemon.jitter, interval * MOST_JITTER),
-                (source.include, source.exclude) if source.follow == FOLLOW_WORKTREE else None,
+                (source.include, source.exclude, source.rollout_percent) if source.follow == FOLLOW_WORKTREE else None,
             )
             for source in config.sources
         }
@@ -135,11 +135,11 @@ def _watched(turn: _Turn) -> Watched:
     from visionflow_daemon.git.watched import Branch  # noqa: PLC0415 - for local sources alone
 
     branch = Branch(turn.location, turn.branch, turn.base)
-    if turn.globs is None:
+    if turn.selection is None:
         return branch
     from visionflow_daemon.git.worktree.watched import WorkTree  # noqa: PLC0415 - for work trees alone
 
-    return WorkTree(branch, changes.selection(*turn.globs))
+    return WorkTree(branch, changes.selection(*turn.selection))
 
 
 def _retry(ontology_id: str) -> str:

@@ -9,6 +9,7 @@ import pygit2
 from pygit2.enums import DeltaStatus, DiffOption, FileMode
 
 from visionflow_daemon.errors import ConfigError
+from visionflow_daemon.git import rollout
 from visionflow_daemon.git.repository import KINDS, objects_read
 from visionflow_daemon.model import EntryKind, TreeEntry
 
@@ -16,12 +17,18 @@ Selects = Callable[[bytes], bool]
 """Tells whether a path belongs to the source."""
 
 
-def selection(include: Sequence[str], exclude: Sequence[str]) -> Selects:
-    """Make the test for a source's paths of its globs, which are read as in .gitignore. Raises ConfigError."""
+def selection(include: Sequence[str], exclude: Sequence[str], rollout_percent: float = rollout.ALL) -> Selects:
+    """Make the test for a source's paths: of its globs, which are read as in .gitignore, and of the share that is live.
+
+    Raises ConfigError.
+    """
     included = _globs(include)
     excluded = _globs(exclude)
+    is_live = rollout.share(rollout_percent)
 
     def selects(path: bytes) -> bool:
+        if not is_live(path):
+            return False
         text = path.decode("utf-8", "surrogateescape")
         return included.match_file(text) and not excluded.match_file(text)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from visionflow_daemon.errors import ExitCode
+from visionflow_daemon.git.rollout import ALL
 from visionflow_daemon.model import timestamp
 from visionflow_daemon.ops.chart import chart, colour_of, done_of, seconds_of
 from visionflow_daemon.ops.health import Readiness, readiness
@@ -120,6 +121,8 @@ def _figures(source: SourceStanding, ready: Readiness, held: Held, snapshot: Sna
         ("next pass", due, ""),
         ("behind the head", *_lag(source.head)),
     ]
+    if held.rollout_percent is not None and held.rollout_percent < ALL:
+        figures.append(("rollout", f"{held.rollout_percent:g} %", "warn"))
     if totals := held.totals:
         figures += [
             ("files", number(totals.files), ""),

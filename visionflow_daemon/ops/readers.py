@@ -44,6 +44,7 @@ class Held:
     runs: tuple[LastRun, ...] = ()
     failures: tuple[LedgerEntry, ...] = ()
     problem: str | None = None
+    rollout_percent: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,4 +142,5 @@ def _held(database: Database, ontology_id: str) -> Held:
             point.branch if point else None,
             tuple(checkpoint.recent_runs(database, ontology_id, RUNS)),
             tuple(ledger.first(database, ontology_id, FAILURES)),
+            rollout_percent=point.rollout_percent if point else None,
         )

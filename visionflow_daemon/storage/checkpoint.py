@@ -15,6 +15,7 @@ class Checkpoint:
     """How far an ontology is synced. `is_clean` is false while a pass runs, and after one was cut off.
 
     `overlay` is the id of the tree that files on disk made, laid over the commit's; None where none differed.
+    `rollout_percent` is the share of the paths of which files may be live.
     """
 
     source: str
@@ -23,6 +24,7 @@ class Checkpoint:
     digest: str | None
     is_clean: bool
     overlay: str | None = None
+    rollout_percent: float = 100.0
 
     @property
     def treeish(self) -> str | None:
@@ -40,6 +42,7 @@ class Run:
     plan: str
     plan_reason: str
     planned: int
+    rollout_percent: float = 100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +97,14 @@ def recent_runs(database: Database, ontology_id: str, limit: int) -> list[LastRu
 def load(database: Database, ontology_id: str) -> Checkpoint | None:
     """Give the checkpoint of an ontology; None before its first pass."""
     row = database.row(
-        "SELECT source, branch, commit_sha, digest, is_clean, overlay FROM checkpoints WHERE ontology_id = ?",
+        "SELECT source, branch, commit_sha, digest, is_clean, overlay, rollout_percent FROM checkpoints"
+        " WHERE ontology_id = ?",
         (ontology_id,),
     )
     if row is None:
         return None
-    source, branch, commit, digest, is_clean, overlay = row
-    return Checkpoint(source, branch, commit, digest, bool(is_clean), overlay)
+    source, branch, commit, digest, is_clean, overlay, rollout_percent = row
+    return Checkpoint(source, branch, commit, digest, bool(is_clean), overlay, rollout_percent)
 
 
 def was_cut_off(database: Database, ontology_id: str) -> bool:
@@ -112,7 +116,10 @@ def was_cut_off(database: Database, ontology_id: str) -> bool:
 
 
 def begin(database: Database, ontology_id: str, source: str, branch: str, run: Run, now: str) -> None:
-    """Record that a pass starts: from here on, until `finish`, the checkpoint alone proves nothing."""
+    """Record that a pass starts: from here on, until `finish`, the checkpoint alone proves nothing.
+
+    Files may be live of the larger share until then, the one before or the one to come.
+    """
     with database.transaction():
         database.run(
             "UPDATE sync_runs SET status = 'cut off', finished_at = progress_at"
@@ -120,9 +127,10 @@ def begin(database: Database, ontology_id: str, source: str, branch: str, run: R
             (ontology_id,),
         )
         database.run(
-            "INSERT INTO checkpoints (ontology_id, source, branch, is_clean, saved_at) VALUES (?, ?, ?, 0, ?)"
-            " ON CONFLICT (ontology_id) DO UPDATE SET is_clean = 0",
-            (ontology_id, source, branch, now),
+            "INSERT INTO checkpoints (ontology_id, source, branch, is_clean, saved_at, rollout_percent)"
+            " VALUES (?, ?, ?, 0, ?, ?) ON CONFLICT (ontology_id)"
+            " DO UPDATE SET is_clean = 0, rollout_percent = MAX(rollout_percent, excluded.rollout_percent)",
+            (ontology_id, source, branch, now, run.rollout_percent),
         )
         database.run(
             "INSERT INTO sync_runs (ontology_id, run_id, status, started_at, progress_at, from_commit, to_commit, plan,"
@@ -156,13 +164,14 @@ def finish(database: Database, ontology_id: str, checkpoint: Checkpoint, run: Ru
     with database.transaction():
         database.run(
             "UPDATE checkpoints SET source = ?, branch = ?, commit_sha = ?, digest = ?, overlay = ?, is_clean = 1,"
-            " saved_at = ? WHERE ontology_id = ?",
+            " rollout_percent = ?, saved_at = ? WHERE ontology_id = ?",
             (
                 checkpoint.source,
                 checkpoint.branch,
                 checkpoint.commit,
                 checkpoint.digest,
                 checkpoint.overlay,
+                checkpoint.rollout_percent,
                 now,
                 ontology_id,
             ),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from visionflow_daemon.storage.database import Database, Row
 from visionflow_daemon.storage.dump import SECTIONS, Section, rows, shown
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +52,27 @@ def compare(expected: Database, found: Database, ontology_id: str) -> Iterator[D
         yield from _section(section, rows(expected, ontology_id, section), rows(found, ontology_id, section))
 
 
-def _section(section: Section, expected: Iterator[Row], found: Iterator[Row]) -> Iterator[Difference]:
-    size = section.key_size
-    due, there = next(expected, None), next(found, None)
-    while due is not None or there is not None:
-        if there is None or (due is not None and due[:size] < there[:size]):
-            yield _difference(section, due, None)
-            due = next(expected, None)
-        elif due is None or there[:size] < due[:size]:
-            yield _difference(section, None, there)
-            there = next(found, None)
+def side_by_side(
+    first: Iterator[Item], second: Iterator[Item], key: Callable[[Item], Any]
+) -> Iterator[tuple[Item | None, Item | None]]:
+    """Pair the items of two sorted streams by key; None stands for one that the other stream alone has."""
+    one, other = next(first, None), next(second, None)
+    while one is not None or other is not None:
+        if other is None or (one is not None and key(one) < key(other)):
+            yield one, None
+            one = next(first, None)
+        elif one is None or key(other) < key(one):
+            yield None, other
+            other = next(second, None)
         else:
-            if due != there:
-                yield _difference(section, due, there)
-            due, there = next(expected, None), next(found, None)
+            yield one, other
+            one, other = next(first, None), next(second, None)
+
+
+def _section(section: Section, expected: Iterator[Row], found: Iterator[Row]) -> Iterator[Difference]:
+    for due, there in side_by_side(expected, found, lambda row: row[: section.key_size]):
+        if due != there:
+            yield _difference(section, due, there)
 
 
 def _difference(section: Section, due: Row | None, there: Row | None) -> Difference:

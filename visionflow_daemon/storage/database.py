@@ -25,6 +25,9 @@ CHECKPOINT_PAGES = 8_000
 CACHE_KIB = 4_096
 """KiB of page cache for each connection: one a worker."""
 
+REMADE = {"foreign_keys": 0, "synchronous": "full", "legacy_alter_table": 1, "cache_size": -8 * CACHE_KIB}
+"""What differs for a database that is remade: one connection writes it all, and foreign keys are checked at the end."""
+
 ANY_OF = "IN (SELECT value FROM json_each(?))"
 """SQL for membership in a list given as one parameter, made by `array`."""
 
@@ -54,11 +57,18 @@ class Database:
     """One database for all threads of a process; each thread gets a connection of its own.
 
     Statements are written with `?` and keep to one text each, so that the driver prepares them once. A scratch
-    database is fast, and lost with its process.
+    database is fast, and lost with its process. One that is remade, tables and all, keeps its journal as it is, and its
+    foreign keys are checked at the end, by whoever remakes it.
     """
 
     def __init__(
-        self, path: Path, *, read_only: bool = False, is_scratch: bool = False, busy_timeout: float = BUSY_TIMEOUT
+        self,
+        path: Path,
+        *,
+        read_only: bool = False,
+        is_scratch: bool = False,
+        is_remade: bool = False,
+        busy_timeout: float = BUSY_TIMEOUT,
     ) -> None:
         self.path = path
         _held.add(path.resolve())
@@ -66,6 +76,8 @@ class Database:
         pragmas: dict[str, Any] = {"foreign_keys": 1, "synchronous": "normal", "cache_size": -CACHE_KIB}
         if is_scratch:
             pragmas = {**pragmas, "journal_mode": "off", "synchronous": "off"}
+        elif is_remade:
+            pragmas = {**pragmas, **REMADE}
         elif not read_only:
             pragmas = {"journal_mode": "wal", "wal_autocheckpoint": CHECKPOINT_PAGES, **pragmas}
         target = f"file:{_quoted(path)}?mode=ro" if read_only else str(path)
@@ -137,16 +149,19 @@ class Database:
             self.peewee.close()
 
 
-def open_database(url: str, base: Path, *, read_only: bool = False, busy_timeout: float = BUSY_TIMEOUT) -> Database:
+def open_database(
+    url: str, base: Path, *, read_only: bool = False, is_remade: bool = False, busy_timeout: float = BUSY_TIMEOUT
+) -> Database:
     """Open the database that a URL or a plain path names; relative paths start at `base`.
 
-    With `read_only`, the file must exist. Raises ConfigError for a URL that isn't understood, DatabaseError for a
-    place where no database can be and for a file that is none, and CorruptError for a damaged one: it is not touched.
+    With `read_only` or `is_remade`, the file must exist. Raises ConfigError for a URL that isn't understood,
+    DatabaseError for a place where no database can be and for a file that is none, and CorruptError for a damaged one:
+    it is not touched.
     """
     path = database_path(url, base)
     if path.is_dir():
         raise DatabaseError(f"{path} is a folder: name a file for the database")
-    if read_only and not path.exists():
+    if (read_only or is_remade) and not path.exists():
         raise DatabaseError(f"there is no database at {path}: a first `visionflow-daemon --once` makes it")
     if not path.exists() and not path.parent.is_dir():
         what = "is a file" if path.parent.exists() else "does not exist"
@@ -154,7 +169,7 @@ def open_database(url: str, base: Path, *, read_only: bool = False, busy_timeout
     with _door:
         if path.exists() and path.resolve() not in _held:
             _check_header(path)
-        database = Database(path, read_only=read_only, busy_timeout=busy_timeout)
+        database = Database(path, read_only=read_only, is_remade=is_remade, busy_timeout=busy_timeout)
     try:
         database.connected()
         database.rows("SELECT name FROM sqlite_master LIMIT 1")

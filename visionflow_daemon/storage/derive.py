@@ -47,9 +47,10 @@ STATED_PARENTS = (
 DROP_PARENT = "DELETE FROM owl_class_hierarchy WHERE ontology_id = ? AND class_iri = ? AND parent_iri = ?"
 
 PROPERTIES = (
-    "SELECT each.value, d.property_type, d.label, d.comment, d.domain, d.range, d.characteristics, d.file_id,"
+    "SELECT each.value, d.property_type, d.label, d.comment, d.domain, d.range, d.characteristics, d.properties,"
+    " d.file_id,"
     " (SELECT MIN(u.property_type) FROM property_uses u WHERE u.ontology_id = ? AND u.property_iri = each.value),"
-    " h.property_type, h.label, h.comment, h.domain, h.range, h.characteristics, h.file_id, h.is_declared"
+    " h.property_type, h.label, h.comment, h.domain, h.range, h.characteristics, h.properties, h.file_id, h.is_declared"
     f" FROM {EACH_OF} each"
     " LEFT JOIN property_facts d ON d.ontology_id = ? AND d.property_iri = each.value AND d.file_id ="
     "  (SELECT w.file_id FROM property_facts w WHERE w.ontology_id = ? AND w.property_iri = each.value"
@@ -58,10 +59,12 @@ PROPERTIES = (
 )
 SAVE_PROPERTY = (
     "INSERT INTO owl_properties (ontology_id, property_iri, property_type, label, comment, domain, range,"
-    " characteristics, file_id, is_declared, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " characteristics, properties, file_id, is_declared, created_at, updated_at)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (ontology_id, property_iri) DO UPDATE SET property_type = excluded.property_type,"
     " label = excluded.label, comment = excluded.comment, domain = excluded.domain, range = excluded.range,"
-    " characteristics = excluded.characteristics, file_id = excluded.file_id, is_declared = excluded.is_declared,"
+    " characteristics = excluded.characteristics, properties = excluded.properties, file_id = excluded.file_id,"
+    " is_declared = excluded.is_declared,"
     " updated_at = excluded.updated_at"
 )
 COUNT_USES = (
@@ -147,11 +150,11 @@ def _properties(database: Database, ontology_id: str, touched: Touched, now: str
         return
     ids = (ontology_id,) * 3
     for row in database.rows(PROPERTIES, (ontology_id, array(sorted(touched.properties)), *ids)):
-        property_iri, declared, used_as, held = row[0], row[1:8], row[8], row[9:]
+        property_iri, declared, used_as, held = row[0], row[1:9], row[9], row[10:]
         if declared[0] is not None:
             due: Row = (*declared, 1)
         elif used_as is not None:
-            due = (used_as, None, None, None, None, "[]", None, 0)
+            due = (used_as, None, None, None, None, "[]", None, None, 0)
         else:
             database.run(DROP_PROPERTY, (ontology_id, property_iri))
             continue

@@ -14,9 +14,13 @@ import orjson
 
 from visionflow_daemon.model import display_path
 from visionflow_daemon.storage.database import Database, Row
+from visionflow_daemon.storage.legacy import remainder
 
-OF_FILE = "JOIN source_files f ON f.ontology_id = t.ontology_id AND f.file_id = t.file_id WHERE t.ontology_id = ?"
-
+OF_FILE = (
+    "JOIN source_files f ON f.ontology_id = t.ontology_id AND f.file_id = t.file_id"
+    " WHERE t.ontology_id = ? AND t.file_id > 0"
+)
+OF_LEGACY = "t WHERE t.ontology_id = ? AND t.file_id = 0"
 
 CONTROLS = re.compile(rb"\x7f|\xc2[\x80-\x9f]")
 """Control characters that JSON lets stand, in UTF-8; a terminal would obey them."""
@@ -40,7 +44,7 @@ SECTIONS = (
     Section(
         "file",
         "SELECT f.path, f.blob_saved, f.format, f.is_public, f.outbound_links FROM source_files f"
-        " WHERE f.ontology_id = ? AND f.format IS NOT NULL ORDER BY 1",
+        " WHERE f.ontology_id = ? AND f.file_id > 0 AND f.format IS NOT NULL ORDER BY 1",
         1,
     ),
     Section(
@@ -97,11 +101,29 @@ SECTIONS = (
     Section(
         "property",
         "SELECT t.property_iri, t.is_declared, t.property_type, t.label, t.comment, t.domain, t.range,"
-        " t.characteristics, f.path FROM owl_properties t LEFT JOIN source_files f"
+        " t.characteristics, t.properties, f.path FROM owl_properties t LEFT JOIN source_files f"
         " ON f.ontology_id = t.ontology_id AND f.file_id = t.file_id WHERE t.ontology_id = ? ORDER BY 1",
         1,
     ),
+    Section(
+        "legacy_class_fact",
+        f"SELECT t.class_iri, t.is_bare, t.label, t.comment, t.properties FROM class_facts {OF_LEGACY} ORDER BY 1",
+        1,
+    ),
+    Section(
+        "legacy_property_fact",
+        "SELECT t.property_iri, t.is_bare, t.property_type, t.label, t.comment, t.domain, t.range, t.characteristics,"
+        f" t.properties FROM property_facts {OF_LEGACY} ORDER BY 1",
+        1,
+    ),
+    Section(
+        "legacy_axiom",
+        "SELECT t.axiom_type, t.subject, COALESCE(t.property_iri, ''), t.object, t.annotations, t.property_type,"
+        f" t.is_parent FROM owl_axioms {OF_LEGACY} ORDER BY 1, 2, 3, 4, 5",
+        5,
+    ),
 )
+"""Facts of an old database that no file has claimed come last, apart from those of files."""
 
 
 def dump(database: Database, ontology_id: str) -> Iterator[bytes]:
@@ -109,8 +131,12 @@ def dump(database: Database, ontology_id: str) -> Iterator[bytes]:
     with database.snapshot():
         for section in SECTIONS:
             for row in rows(database, ontology_id, section):
-                line = orjson.dumps([section.kind, *map(shown, row)])
-                yield CONTROLS.sub(lambda match: b"\\u00%02x" % match[0][-1], line) + b"\n"
+                yield json_line([section.kind, *map(shown, row)])
+
+
+def json_line(value: Any) -> bytes:  # noqa: ANN401 - whatever JSON takes
+    """Write a value as one line of JSON that no terminal obeys."""
+    return CONTROLS.sub(lambda match: b"\\u00%02x" % match[0][-1], orjson.dumps(value)) + b"\n"
 
 
 def rows(database: Database, ontology_id: str, section: Section) -> Iterator[Row]:
@@ -121,4 +147,6 @@ def rows(database: Database, ontology_id: str, section: Section) -> Iterator[Row
 
 def shown(value: Any) -> Any:  # noqa: ANN401 - whatever a column holds
     """Write a column's value as JSON can: a path as text."""
+    if value == remainder.PATH:
+        return remainder.NAME
     return display_path(value) if isinstance(value, bytes) else value

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from visionflow_daemon.model import KnownFile
 from visionflow_daemon.storage.database import Database, Row
+from visionflow_daemon.storage.legacy import remainder
 
 KNOWN = (
     "SELECT path, blob_seen, digest_seen, status = 'failed', next_attempt_at, blob_saved, digest_saved, attempts"
@@ -81,7 +82,8 @@ class Totals:
 def known_files(database: Database, ontology_id: str) -> Iterator[KnownFile]:
     """Give all files in the order of their paths' bytes.
 
-    They are asked for in parts: an open cursor would keep SQLite's log from being emptied while others write.
+    The file `legacy:` of an old database, whose path is empty, is none of them. They are asked for in parts: an open
+    cursor would keep SQLite's log from being emptied while others write.
     """
     last = b""
     while found := database.rows(KNOWN_BEHIND, (ontology_id, last, PART)):
@@ -121,7 +123,7 @@ def warnings_of(database: Database, ontology_id: str, path: bytes) -> list[LeftO
 def totals(database: Database, ontology_id: str) -> Totals:
     """Count what one ontology holds."""
     queries = (
-        "SELECT COUNT(*) FROM source_files WHERE ontology_id = ?",
+        "SELECT COUNT(*) FROM source_files WHERE ontology_id = ? AND file_id > 0",
         "SELECT COUNT(*) FROM source_files WHERE ontology_id = ? AND status = 'skipped'",
         "SELECT COUNT(*) FROM source_files WHERE ontology_id = ? AND status = 'failed'",
         "SELECT COUNT(*) FROM page_warnings WHERE ontology_id = ?",
@@ -137,8 +139,9 @@ def totals(database: Database, ontology_id: str) -> Totals:
 
 
 def ontologies(database: Database) -> list[str]:
-    """Name the ontologies that the database holds."""
-    return [name for (name,) in database.rows("SELECT ontology_id FROM checkpoints ORDER BY ontology_id")]
+    """Name the ontologies that the database holds, those of an old database that no pass has met among them."""
+    synced = {name for (name,) in database.rows("SELECT ontology_id FROM checkpoints")}
+    return sorted(synced.union(remainder.ontologies(database)))
 
 
 def declared_twice(database: Database, ontology_id: str, limit: int = 20) -> list[tuple[str, list[str]]]:

@@ -1,15 +1,18 @@
-"""Brings the schema up to date: numbered migrations, each applied in a transaction together with its record."""
+"""Brings the schema up to date, or back: numbered migrations, each in a transaction together with its record."""
 
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-from visionflow_daemon.errors import DatabaseError
+from visionflow_daemon.errors import ConfigError, DatabaseError
 from visionflow_daemon.storage.database import BUSY_TIMEOUT, Database, database_path, open_database
+from visionflow_daemon.storage.legacy.shapes import foreign_tables
 from visionflow_daemon.storage.trouble import told
 
 RECORD = """
@@ -19,25 +22,33 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
     applied_at  TEXT    NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))
 )
 """
-OUR_TABLES = frozenset({"owl_classes", "owl_class_hierarchy", "owl_properties", "owl_axioms", "source_files"})
+OUR_RECORD = "schema_migrations"
+MADE = re.compile(r"^CREATE (?:UNIQUE )?(?:TABLE|INDEX)(?: IF NOT EXISTS)? (\w+)", re.MULTILINE)
+LOSES = re.compile(r"^-- Loses: (.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One step of the schema: its number, its name, and the statements that make it."""
+    """One step of the schema: its number, its name, the statements that make it, and those that take it back."""
 
     version: int
     name: str
     script: str
+    way_back: str | None = None
 
     def statements(self) -> Iterator[str]:
         """Give the statements one by one: a script run as a whole would commit behind our back."""
-        statement = ""
-        for line in self.script.splitlines(keepends=True):
-            statement += line
-            if sqlite3.complete_statement(statement):
-                yield statement
-                statement = ""
+        return _statements(self.script)
+
+    def statements_back(self) -> Iterator[str]:
+        """Give the statements of the way back."""
+        return _statements(self.way_back or "")
+
+    @property
+    def loses(self) -> str | None:
+        """Say what the way back loses; None for nothing."""
+        found = LOSES.search(self.way_back or "")
+        return found[1] if found else None
 
 
 def migrations(engine: str = "sqlite") -> list[Migration]:
@@ -45,38 +56,39 @@ def migrations(engine: str = "sqlite") -> list[Migration]:
     package = Path(__file__).resolve().parent.parent
     for folder in (package / "migrations" / engine, package.parent / "migrations" / engine):
         if folder.is_dir():
-            return [_read(path) for path in sorted(folder.glob("[0-9]*.sql"))]
+            there = [path for path in sorted(folder.glob("[0-9]*.sql")) if not path.stem.endswith(".down")]
+            return [_read(path) for path in there]
     raise DatabaseError("the program's migrations are missing: install it again")
+
+
+@cache
+def own_names() -> frozenset[str]:
+    """Name all tables and indexes that this program has ever made."""
+    return frozenset({OUR_RECORD}.union(*(MADE.findall(each.script) for each in migrations())))
 
 
 def current_version(database: Database) -> int:
     """Give the version of the schema, 0 for none. Raises DatabaseError for a schema that isn't this program's."""
-    tables = {name for (name,) in database.rows("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")}
-    if "schema_migrations" in tables:
-        (version,) = database.row("SELECT COALESCE(MAX(version), 0) FROM schema_migrations") or (0,)
-        return int(version)
-    if foreign := sorted(tables & OUR_TABLES):
-        raise DatabaseError(
-            f"{database.path} holds {', '.join(foreign)} of an older VisionFlow, which this program did not make. "
-            "It was not touched: name another file with --database"
-        )
-    return 0
+    return max(_applied(database), default=0)
 
 
 def pending(database: Database) -> list[Migration]:
     """List the migrations that the database still lacks. Raises DatabaseError when it is newer than the program."""
     known = migrations()
-    version = current_version(database)
+    applied = _applied(database)
+    version = max(applied, default=0)
     if version > known[-1].version:
         raise DatabaseError(
             f"{database.path} has schema version {version}, this program knows {known[-1].version}: "
             "install a newer visionflow-daemon. Nothing was touched"
         )
-    return [migration for migration in known if migration.version > version]
+    return [migration for migration in known if migration.version not in applied]
 
 
-def open_migrated(url: str, base: Path, *, busy_timeout: float = BUSY_TIMEOUT) -> tuple[Database, list[Migration]]:
-    """Open a database to write it, with its schema up to date; give what was applied for that.
+def open_migrated(
+    url: str, base: Path, *, busy_timeout: float = BUSY_TIMEOUT, to: int | None = None
+) -> tuple[Database, list[Migration]]:
+    """Open a database to write it, with its schema up to date, or at a version; give what was applied for that.
 
     A file that isn't ours is told by a connection that only reads: opening it to write would change its header.
     """
@@ -95,26 +107,71 @@ def open_migrated(url: str, base: Path, *, busy_timeout: float = BUSY_TIMEOUT) -
     database = open_database(url, base, busy_timeout=busy_timeout)
     try:
         with told(path):
-            return database, migrate(database)
+            return database, migrate(database, to)
     except BaseException:
         database.close()
         raise
 
 
-def migrate(database: Database) -> list[Migration]:
-    """Apply what the database lacks, and give what was applied. A database that is up to date is not written."""
-    if not pending(database):
+def migrate(database: Database, to: int | None = None) -> list[Migration]:
+    """Apply what the database lacks, up to a version, and give what was applied.
+
+    A database that is up to date is not written.
+    """
+    if not _up_to(pending(database), to):
         return []
     with database.transaction():
-        applied = pending(database)
-        database.run(RECORD)
-        for migration in applied:
-            for statement in migration.statements():
-                database.run(statement)
-            database.run(
-                "INSERT INTO schema_migrations (version, name) VALUES (?, ?)", (migration.version, migration.name)
-            )
-    return applied
+        return apply_pending(database, to)
+
+
+def apply_pending(database: Database, to: int | None = None) -> list[Migration]:
+    """Apply what the database lacks, up to a version, within a transaction."""
+    due = _up_to(pending(database), to)
+    apply(database, due)
+    return due
+
+
+def apply(database: Database, due: Iterable[Migration]) -> None:
+    """Apply migrations, within a transaction."""
+    database.run("PRAGMA legacy_alter_table = ON")  # else views of other programs that don't work would be errors
+    database.run(RECORD)
+    for migration in due:
+        for statement in migration.statements():
+            database.run(statement)
+        database.run("INSERT INTO schema_migrations (version, name) VALUES (?, ?)", (migration.version, migration.name))
+
+
+def steps_back(database: Database, to: int) -> list[Migration]:
+    """List the migrations to take back to come to a version, the last one first. Raises ConfigError for no such one."""
+    require_known(to)
+    known = {migration.version: migration for migration in migrations()}
+    pending(database)  # a schema newer than the program is not taken back by it
+    applied = _applied(database)
+    return [known[version] for version in sorted(applied, reverse=True) if version > to]
+
+
+def require_known(to: int | None) -> None:
+    """Raise ConfigError for a version that there is none of."""
+    known = [migration.version for migration in migrations()]
+    if to is not None and to not in {0, *known}:
+        raise ConfigError(f"--to: there is no schema version {to}; there are {', '.join(map(str, known))}")
+
+
+def is_applied(database: Database, name: str) -> bool:
+    """Tell whether a migration was applied."""
+    return any(each.name == name and each.version in _applied(database) for each in migrations())
+
+
+def take_back(database: Database, steps: Iterable[Migration]) -> None:
+    """Take migrations back, within a transaction."""
+    for migration in steps:
+        if migration.way_back is None:
+            raise DatabaseError(f"migration {migration.version} ({migration.name}) has no way back")
+        for statement in migration.statements_back():
+            database.run(statement)
+        database.run("DELETE FROM schema_migrations WHERE version = ?", (migration.version,))
+    if not database.row("SELECT 1 FROM schema_migrations LIMIT 1"):
+        database.run("DROP TABLE schema_migrations")
 
 
 def require_current(database: Database) -> None:
@@ -126,6 +183,34 @@ def require_current(database: Database) -> None:
         )
 
 
+def _applied(database: Database) -> set[int]:
+    """Give the numbers of the migrations that were applied. Raises DatabaseError for a schema of another program."""
+    if foreign := foreign_tables(database):
+        raise DatabaseError(
+            f"{database.path} holds {', '.join(foreign)} of an older VisionFlow, which this program did not make. "
+            "It was not touched: `visionflow-daemon migrate status` says what it is, `migrate up` adopts it, or name "
+            "another file with --database"
+        )
+    if database.row("SELECT 1 FROM sqlite_master WHERE name = ?", (OUR_RECORD,)) is None:
+        return set()
+    return {int(version) for (version,) in database.rows("SELECT version FROM schema_migrations")}
+
+
+def _up_to(due: list[Migration], to: int | None) -> list[Migration]:
+    return due if to is None else [migration for migration in due if migration.version <= to]
+
+
+def _statements(script: str) -> Iterator[str]:
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
 def _read(path: Path) -> Migration:
     number, _, name = path.stem.partition("_")
-    return Migration(int(number), name, path.read_text("utf-8"))
+    back = path.with_name(f"{path.stem}.down.sql")
+    way_back = back.read_text("utf-8") if back.is_file() else None
+    return Migration(int(number), name, path.read_text("utf-8"), way_back)

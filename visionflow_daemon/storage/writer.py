@@ -9,6 +9,7 @@ from visionflow_daemon.model import Page, display_path
 from visionflow_daemon.storage import derive, facts, links
 from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.facts import File, Touched
+from visionflow_daemon.storage.legacy import remainder
 
 FIND = "SELECT file_id FROM source_files WHERE ontology_id = ? AND path = ?"
 NEXT_ID = "SELECT COALESCE(MAX(file_id), 0) + 1 FROM source_files WHERE ontology_id = ?"
@@ -68,6 +69,8 @@ class Writer:
         self._clock = clock
         self._next_id: int | None = None
         """Asked for once: while a writer is at work, the lock of the ontology keeps others away."""
+        self._has_remainder: bool | None = None
+        """Whether facts of an old database are left that a page may claim; asked for once, too."""
 
     def save(self, content: Content, page: Page) -> None:
         """Make a file's facts those of `page`; a page that is skipped has none."""
@@ -160,4 +163,11 @@ class Writer:
         if linked:
             after = links.winners(database, ontology_id, linked)
             links.move(database, ontology_id, file.file_id, before, after, touched, now)
+        if page is not None and self._remains():
+            remainder.take_over(database, ontology_id, page, touched)
         derive.derive(database, ontology_id, touched, now)
+
+    def _remains(self) -> bool:
+        if self._has_remainder is None:
+            self._has_remainder = remainder.exists(self.database, self.ontology_id)
+        return self._has_remainder

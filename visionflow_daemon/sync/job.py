@@ -12,6 +12,8 @@ from threading import Event
 import orjson
 
 from visionflow_daemon.formats.choose import reading_digest
+from visionflow_daemon.git import changes, rollout
+from visionflow_daemon.git.changes import Selects
 from visionflow_daemon.model import ApartRules, Reading
 from visionflow_daemon.storage.database import Database
 from visionflow_daemon.sync.breaker import Rules
@@ -25,6 +27,7 @@ class Job:
 
     `mass_delete_share` is the share of its classes, from 0 to 1, that deletions may leave declared by nobody; 1: all.
     `held_at` is the mark of the HeldError that ended the last pass: it is not run once more for the same deletions.
+    `rollout_percent` is the share of the paths that are live.
     """
 
     ontology_id: str
@@ -40,6 +43,8 @@ class Job:
     full: bool = False
     replace_source: bool = False
     held_at: str | None = None
+    rollout_percent: float = rollout.ALL
+    allow_lower_rollout: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,14 @@ class Services:
     meter: Meter = field(default_factory=Unmeasured)
 
 
+def selection(job: Job) -> Selects:
+    """Make the test for the paths that belong to a job. Raises ConfigError for globs that can't be understood."""
+    return changes.selection(job.include, job.exclude, job.rollout_percent)
+
+
 def selection_digest(job: Job) -> str:
-    """Give the digest of all that decides, beside the commit, what the database holds: globs and reading."""
-    rules = [reading_digest(job.reading), list(job.include), list(job.exclude)]
+    """Give the digest of all that decides, beside the commit, what the database holds: globs, rollout and reading."""
+    rules: list[object] = [reading_digest(job.reading), list(job.include), list(job.exclude)]
+    if job.rollout_percent < rollout.ALL:
+        rules.append(job.rollout_percent)
     return sha256(orjson.dumps(rules)).hexdigest()[:16]

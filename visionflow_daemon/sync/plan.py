@@ -9,6 +9,8 @@ from typing import Generic, TypeAlias, TypeVar
 
 from visionflow_daemon.model import KnownFile, TreeEntry
 
+OTHER_DIGEST = "globs, prefixes, limits or the parser changed"
+
 Item_co = TypeVar("Item_co", covariant=True)
 Pairs: TypeAlias = "Iterator[tuple[TreeEntry | None, KnownFile | None]]"
 """A tree laid beside the table: entries and files, those of the same path together."""
@@ -51,12 +53,16 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of the last pass when the next one is planned. `is_present`: its commit can still be read."""
+    """What is known of the last pass when the next one is planned. `is_present`: its commit can still be read.
+
+    `why_other` is the reason where its digest is another one.
+    """
 
     commit: str | None
     digest: str | None
     is_clean: bool
     is_present: bool
+    why_other: str = OTHER_DIGEST
 
 
 def choose_way(known: Known | None, digest: str, *, full: bool) -> tuple[Way, str]:
@@ -68,7 +74,7 @@ def choose_way(known: Known | None, digest: str, *, full: bool) -> tuple[Way, st
     if not known.is_clean:
         return Way.TREE, "the last pass did not come through"
     if known.digest != digest:
-        return Way.TREE, "globs, prefixes, limits or the parser changed"
+        return Way.TREE, known.why_other
     if not known.is_present:
         return Way.TREE, f"the checkpoint {(known.commit or '')[:12]} is no longer in the repository"
     return Way.DIFF, f"changes since {(known.commit or '')[:12]}"

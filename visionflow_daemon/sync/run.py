@@ -19,6 +19,7 @@ from visionflow_daemon.storage import checkpoint, ledger
 from visionflow_daemon.storage.checkpoint import Checkpoint, Run, Tally
 from visionflow_daemon.storage.lock import ontology_lock
 from visionflow_daemon.storage.trouble import told
+from visionflow_daemon.sync import rollout
 from visionflow_daemon.sync.carry_out import carry_out
 from visionflow_daemon.sync.job import Job, Services, selection_digest
 from visionflow_daemon.sync.plan import Plan
@@ -54,9 +55,9 @@ def run_pass(job: Job, services: Services, find_target: Callable[[], Target]) ->
     """Bring an ontology to the commit that `find_target` gives.
 
     Raises LockedError when another pass holds the ontology, what `find_target` raises, ConfigError when the ontology
-    belongs to another source, SystemicError when the pass had to stop, and HeldError when its deletions are held: what
-    was saved stays saved, and StillHeldError when the job says that they were held before. What happens to the database
-    is raised in words (storage/trouble.py).
+    belongs to another source or live files would be taken back, SystemicError when the pass had to stop, and HeldError
+    when its deletions are held: what was saved stays saved, and StillHeldError when the job says that they were held
+    before. What happens to the database is raised in words (storage/trouble.py).
     """
     started = time.monotonic()
     path = services.database.path
@@ -66,8 +67,9 @@ def run_pass(job: Job, services: Services, find_target: Callable[[], Target]) ->
         structlog.contextvars.bind_contextvars(commit=target.commit)
         held = checkpoint.load(services.database, job.ontology_id)
         _refuse_other_source(job, held, target)
+        rollout.refuse_lower(job, services.database, held)
         digest = selection_digest(job)
-        is_there = _says_the_same(held, target, digest)
+        is_there = held == _reached(job, target, digest)
         services.watcher.found(target.commit, is_there=is_there)
         planned = make_plan(job, services, target, held, digest)
         if not planned.size and is_there:
@@ -101,12 +103,16 @@ def _refuse_other_source(job: Job, held: Checkpoint | None, target: Target) -> N
     )
 
 
-def _says_the_same(held: Checkpoint | None, target: Target, digest: str) -> bool:
-    return held == _reached(target, digest)
-
-
-def _reached(target: Target, digest: str) -> Checkpoint:
-    return Checkpoint(target.source, target.branch, target.commit, digest, is_clean=True, overlay=target.overlay)
+def _reached(job: Job, target: Target, digest: str) -> Checkpoint:
+    return Checkpoint(
+        target.source,
+        target.branch,
+        target.commit,
+        digest,
+        is_clean=True,
+        overlay=target.overlay,
+        rollout_percent=job.rollout_percent,
+    )
 
 
 def _begin(job: Job, services: Services, target: Target, held: Checkpoint | None, planned: Plan) -> Run:
@@ -117,6 +123,7 @@ def _begin(job: Job, services: Services, target: Target, held: Checkpoint | None
         planned.way.value,
         planned.reason,
         planned.size,
+        job.rollout_percent,
     )
     structlog.contextvars.bind_contextvars(run_id=run.run_id)
     now = timestamp(services.now())
@@ -179,7 +186,7 @@ def _apply_and_finish(
             services.watcher.ended()
     now = timestamp(services.now())
     if is_whole:
-        reached = _reached(target, digest)
+        reached = _reached(job, target, digest)
         persistently(
             lambda: checkpoint.finish(database, job.ontology_id, reached, run, progress.tally, now),
             services.sleep,

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import structlog
 
 from visionflow_daemon.errors import DamageError, ObjectError
-from visionflow_daemon.git import changes, clone, damage, repository
+from visionflow_daemon.git import clone, damage, repository
 from visionflow_daemon.git.credentials import Credentials, is_remote, redact
 from visionflow_daemon.git.repository import Network, Target
 from visionflow_daemon.storage import checkpoint, ledger
 from visionflow_daemon.sync.breakers import Breakers
-from visionflow_daemon.sync.job import Job, Services
+from visionflow_daemon.sync.job import Job, Services, selection
 from visionflow_daemon.sync.retry import persistently
 from visionflow_daemon.sync.run import Summary, run_pass
 
@@ -90,7 +90,7 @@ def _sync_disk(source: Source, job: Job, services: Services) -> Summary:
         source.branch,
         source.base,
         store.store_path(source.state, services.database.path, job.ontology_id),
-        changes.selection(job.include, job.exclude),
+        selection(job),
         max(limits.page_bytes, limits.rdf_bytes),
         services.sleep,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 
 from visionflow_daemon.errors import ObjectError
@@ -13,7 +14,7 @@ from visionflow_daemon.model import TreeEntry, timestamp
 from visionflow_daemon.storage import files, ledger
 from visionflow_daemon.storage.checkpoint import Checkpoint
 from visionflow_daemon.sync import plan
-from visionflow_daemon.sync.job import Job, Services
+from visionflow_daemon.sync.job import Job, Services, selection, selection_digest
 from visionflow_daemon.sync.plan import Plan, Way
 
 MOST_BY_DIFF = 20_000
@@ -26,7 +27,7 @@ def make_plan(job: Job, services: Services, target: Target, held: Checkpoint | N
     since = held.treeish if held is not None else None
     if held is not None and since is not None:
         present = has_tree(target.repository, since)
-        known = plan.Known(since, held.digest, held.is_clean, present)
+        known = plan.Known(since, held.digest, held.is_clean, present, _why_other(job, held))
     way, reason = plan.choose_way(known, digest, full=job.full)
     now = timestamp(services.now())
     if way is Way.DIFF and since is not None:
@@ -46,6 +47,14 @@ def make_plan(job: Job, services: Services, target: Target, held: Checkpoint | N
     return plan.from_tree(reason, pairs, reading_digest(job.reading), now, full=job.full)
 
 
+def _why_other(job: Job, held: Checkpoint) -> str:
+    """Say why a checkpoint's digest is another one: where nothing else changed, because of the rollout."""
+    before = replace(job, rollout_percent=held.rollout_percent)
+    if before != job and selection_digest(before) == held.digest:
+        return f"the rollout went from {held.rollout_percent:g} % to {job.rollout_percent:g} %"
+    return plan.OTHER_DIGEST
+
+
 def _changed(job: Job, target: Target, since: str) -> list[tuple[bytes, TreeEntry | None]]:
     """Give what changed since a commit or tree; of more than MOST_BY_DIFF files, one more than that.
 
@@ -55,7 +64,7 @@ def _changed(job: Job, target: Target, since: str) -> list[tuple[bytes, TreeEntr
         return []
     repository = open_repository(target.repository)
     try:
-        selects = changes.selection(job.include, job.exclude)
+        selects = selection(job)
         with objects_read():
             return list(islice(changes.diff(repository, since, target.treeish, selects), MOST_BY_DIFF + 1))
     finally:
@@ -78,6 +87,6 @@ def _tree(job: Job, target: Target) -> Iterator[TreeEntry]:
     """Walk the selected files of the target, with a handle of its own."""
     repository = open_repository(target.repository)
     try:
-        yield from changes.walk(repository, target.treeish, changes.selection(job.include, job.exclude))
+        yield from changes.walk(repository, target.treeish, selection(job))
     finally:
         repository.free()

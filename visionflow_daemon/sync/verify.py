@@ -25,11 +25,12 @@ from visionflow_daemon.storage.checkpoint import Tally
 from visionflow_daemon.storage.compare import Difference, compare
 from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.facts import Touched
+from visionflow_daemon.storage.legacy import remainder
 from visionflow_daemon.storage.lock import ontology_lock
 from visionflow_daemon.storage.migrate import migrate
 from visionflow_daemon.storage.reload import page_of
 from visionflow_daemon.storage.writer import Content, Failure, Writer
-from visionflow_daemon.sync.job import Job, Services, selection_digest
+from visionflow_daemon.sync.job import Job, Services, selection, selection_digest
 from visionflow_daemon.sync.plan import beside
 from visionflow_daemon.sync.reader import Reader
 from visionflow_daemon.sync.retry import FailureClass
@@ -94,8 +95,8 @@ def _settled(job: Job, services: Services) -> Iterator[str]:
             if held.is_clean and held.treeish is not None:
                 if held.digest != selection_digest(job):
                     raise ConfigError(
-                        "globs, prefixes, limits or the parser are not those of the last pass: give the same options, "
-                        "or run a pass with these first"
+                        "globs, rollout, prefixes, limits or the parser are not those of the last pass: give the same "
+                        "options, or run a pass with these first"
                     )
                 yield held.treeish
                 return
@@ -121,9 +122,10 @@ def _fill(
     job: Job, services: Services, repository: pygit2.Repository, reader: Reader, treeish: str, expected: Database
 ) -> Iterator[Difference]:
     """Feed the second database what is due; give the files whose record differs from the tree."""
+    remainder.copy(services.database, expected, job.ontology_id, timestamp(services.now()))
     writer = Writer(expected, job.ontology_id, lambda: timestamp(services.now()))
     digest = reading_digest(job.reading)
-    tree = changes.walk(repository, treeish, changes.selection(job.include, job.exclude))
+    tree = changes.walk(repository, treeish, selection(job))
     known_files = files.known_files(services.database, job.ontology_id)
     done = 0
     services.watcher.started(files.totals(services.database, job.ontology_id).files)
@@ -178,16 +180,20 @@ def _mend(job: Job, services: Services, repository_path: Path, found: Iterable[D
     treeish = held.treeish if held is not None else None
     touched = Touched()
     paths = set()
+    claimed = set()  # of the file `legacy:`, which lets go of it when a file that claims it is saved again
     for difference in found:
         key = tuple(map(str, difference.key))
         if difference.path is not None:
             paths.add(difference.path)
+        elif difference.kind.startswith("legacy_"):
+            claimed.add(key[1] if difference.kind == "legacy_axiom" else key[0])
         elif difference.kind == "class":
             touched.classes.add(key[0])
         elif difference.kind in {"property", "property_use"}:
             touched.properties.add(key[0])
         else:
             (touched.parents_gone if difference.expected is None else touched.parents_came).add((key[0], key[1]))
+    paths |= remainder.claimants(services.database, job.ontology_id, claimed)
     with services.database.transaction():
         derive.recount(services.database, job.ontology_id)
     repository = open_repository(repository_path)

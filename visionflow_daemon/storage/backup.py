@@ -1,0 +1,125 @@
+"""Copies a database while others write to it, and proves that the copy is whole before it gets its name."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import peewee
+
+from visionflow_daemon.errors import CorruptError, DatabaseError
+from visionflow_daemon.storage import trouble
+from visionflow_daemon.storage.database import Database
+
+PAGES_AT_ONCE = 1_024
+"""Pages copied in one step; other threads get their turn between two."""
+
+SPARE_BYTES = 1 << 20
+"""Room to be left on the disk beside a copy."""
+
+FIRST_COMPLAINTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A copy of a database, verified, on the disk."""
+
+    path: Path
+    size: int
+    seconds: float
+
+
+def copy_database(source: Database, target: Path) -> Copy:
+    """Copy a database into a file that isn't there yet, by SQLite's online backup; verify it, then name it.
+
+    The copy is the database as of one moment, whatever is written meanwhile; with a write-ahead log nobody waits for
+    it. Raises DatabaseError where the disk has no room or `target` exists, CorruptError where the copy isn't sound; no
+    file stays then.
+    """
+    started = time.monotonic()
+    if target.exists():
+        raise DatabaseError(f"{target} is there already: move it away")
+    require_room(target.parent, size_of(source))
+    partial = target.with_name(f"{target.name}.part")
+    _remove(partial)
+    try:
+        with trouble.told(partial):
+            _copy(source, partial)
+            require_sound(partial, source.path)
+            _to_disk(partial)
+        partial.rename(target)
+        _to_disk(target.parent)
+    except OSError as error:
+        raise DatabaseError(f"can't write {target}: {error.strerror or error}") from error
+    finally:
+        _remove(partial)
+    return Copy(target, target.stat().st_size, time.monotonic() - started)
+
+
+@contextmanager
+def a_copy_of(source: Database, folder: Path) -> Iterator[Path]:
+    """Give a copy of a database for a trial, which is gone afterwards."""
+    place = folder / f"{source.path.name}.trial-{os.getpid()}"
+    _remove(place)
+    try:
+        yield copy_database(source, place).path
+    finally:
+        _remove(place)
+
+
+def size_of(database: Database) -> int:
+    """Give the bytes that a database takes."""
+    (pages,) = database.row("PRAGMA page_count") or (0,)
+    (size,) = database.row("PRAGMA page_size") or (0,)
+    return int(pages) * int(size)
+
+
+def require_room(folder: Path, wanted: int) -> None:
+    """Raise DatabaseError unless the disk has room for so many bytes, and some more."""
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise DatabaseError(f"can't look at the disk of {folder}: {error.strerror}") from error
+    if free < wanted + SPARE_BYTES:
+        raise DatabaseError(
+            f"too little room in {folder}: {wanted / 1e6:,.1f} MB are needed, {free / 1e6:,.1f} MB are free. "
+            "Nothing was touched"
+        )
+
+
+def require_sound(path: Path, of: Path) -> None:
+    """Raise CorruptError unless SQLite finds a database sound."""
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        found = [text for (text,) in connection.execute(f"PRAGMA integrity_check({FIRST_COMPLAINTS})")]
+    if found != ["ok"]:
+        raise CorruptError(f"{of} is damaged ({'; '.join(found)}): put a backup in its place. Nothing was touched")
+
+
+def _copy(source: Database, target: Path) -> None:
+    """Copy all pages within one read transaction: SQLite would begin anew whenever another program commits."""
+    with source.snapshot(), closing(sqlite3.connect(target)) as copy:
+        source.rows("SELECT name FROM sqlite_master LIMIT 1")  # the snapshot begins with the first read
+        driver: sqlite3.Connection = source.peewee.connection()
+        copy.execute("PRAGMA synchronous = OFF")  # it is brought to the disk as a whole, before it gets its name
+        with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
+            driver.backup(copy, pages=PAGES_AT_ONCE)
+
+
+def _to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    for each in (path, *(path.with_name(path.name + end) for end in ("-journal", "-wal", "-shm", ".part"))):
+        with suppress(FileNotFoundError):
+            each.unlink()

@@ -1,0 +1,1 @@
+"""Adopts the databases of older VisionFlow programs, and gives them back."""
