@@ -95,7 +95,7 @@ class Adoption:
 
     def reader(self, table: OldTable) -> Reader:
         """Give the reader of a table."""
-        return Reader(table, self.prefixes)
+        return Reader(table, self.prefixes, table.unknown)
 
     def odd(self, table: str) -> Oddities:
         """Give the oddities of a table, to count more."""
@@ -291,7 +291,7 @@ def _hierarchy(adoption: Adoption, table: OldTable) -> None:
     def place(number: int, row: dict[str, Any], old: tuple[str, str]) -> bool:
         placed = False
         for ontology_id in _ontologies_of(adoption, reader.ontology(row), old[0]):
-            if _is_new(database, ontology_id, digest("parent row", *old)):
+            if _is_new(database, ontology_id, digest("parent", *old)):
                 _add_parent(adoption, ontology_id, *old)
                 database.run(NOTE, (HIERARCHY, number, ontology_id, *old, ""))
                 placed = True
@@ -303,8 +303,6 @@ def _hierarchy(adoption: Adoption, table: OldTable) -> None:
 def _add_parent(adoption: Adoption, ontology_id: str, child: str, parent: str) -> None:
     """Let an axiom make a hierarchy row: the one that says so already, else one of its own."""
     database = adoption.database
-    if not _is_new(database, ontology_id, digest("parent", child, parent)):
-        return
     if not database.run(MAKE_PARENT, (ontology_id, child, parent, FILE_ID)).rowcount:
         own = OldAxiom("SubClassOf", child, None, parent, "", is_inferred=False)
         _add_axiom(adoption, ontology_id, own, is_parent=True)
