@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from visionflow_daemon.storage import derive
 from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.facts import AXIOMS_PER_FILE
-from visionflow_daemon.storage.legacy import convert, quarantine
+from visionflow_daemon.storage.legacy import convert, quarantine, remainder
 from visionflow_daemon.storage.legacy.archive import NUMBER, archived
 from visionflow_daemon.storage.legacy.convert import Oddities, OldAxiom, OldClass, OldProperty, Reader, digest
 from visionflow_daemon.storage.legacy.quarantine import Reason
@@ -126,6 +126,8 @@ def adopt(adoption: Adoption) -> None:
             _hierarchy(adoption, tables[HIERARCHY])
         for ontology_id in adoption.ontologies:
             _derive(database, ontology_id, adoption.now)
+            remainder.drop_if_empty(database, ontology_id)
+        adoption.ontologies = remainder.ontologies(database)
     finally:
         database.run("DROP TABLE said")
         database.run("DROP TABLE taken")
