@@ -179,12 +179,14 @@ def test_a_trial_tells_all_and_changes_nothing(daemon: Daemon, shape: str) -> No
 )
 def test_status_says_what_it_is_and_why(daemon: Daemon, shape: str, name: str) -> None:
     Builder(daemon.folder / "old.db", shape, 50).build()
+    named = {"B": ["main", "second"], "C": ["main", "other"], "mixed": ["main", "other"]}.get(shape, ["main"])
     found = migrate(daemon, "status")
     assert found["shape"] == name
     assert found["reasons"]
     assert "adopt" in found["would"]
     migrate(daemon, "up", "--ontology-id", "main")
     found = migrate(daemon, "status")
+    assert sorted(found["remainders"]) == named
     assert found["what"] == f"ours, made of shape {name} of an older VisionFlow"
     assert found["remainders"]["main"]["classes"] >= 30
     assert found["version"] == found["newest"]

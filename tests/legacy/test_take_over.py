@@ -156,6 +156,9 @@ def test_it_is_told_apart_and_goes_on_request(followed: Daemon, repo: Repo) -> N
     assert verified.code == 0, verified.out
     assert "legacy:: 1 classes, 0 properties and 1 axioms" in verified.out
     assert verified.out.endswith("no difference\n")
+    explained = followed.run("failures", "--explain", "legacy:", "--source", repo.path, "--database", "kg.db")
+    assert "Traceback" not in explained.err
+    assert len(followed.run("failures", "--database", "kg.db", "--json").json) == 1
 
     done = followed.run("migrate", "discard", "--database", "kg.db", "--json")
     assert done.json["classes"] == 1

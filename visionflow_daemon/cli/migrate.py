@@ -236,7 +236,7 @@ def _account_rows(account: Account) -> list[tuple[str, object]]:
         for name, count in account.tables.items()
     ]
     rows += [(f"{what}", f"{before:,} before, {after:,} after") for what, (before, after) in account.meanings.items()]
-    rows.append(("undeclared classes", account.undeclared))
+    rows.append(("undeclared classes", f"{account.undeclared:,}"))
     rows += _quarantine_rows(account.quarantine)
     rows += [
         (f"columns of {name}", f"kept in properties: {', '.join(each)}")

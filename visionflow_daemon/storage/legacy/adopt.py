@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from visionflow_daemon.storage import derive
 from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.facts import AXIOMS_PER_FILE
-from visionflow_daemon.storage.legacy import convert, quarantine
+from visionflow_daemon.storage.legacy import convert, quarantine, remainder
 from visionflow_daemon.storage.legacy.archive import NUMBER, archived
 from visionflow_daemon.storage.legacy.convert import Oddities, OldAxiom, OldClass, OldProperty, Reader, digest
 from visionflow_daemon.storage.legacy.quarantine import Reason
@@ -95,7 +95,7 @@ class Adoption:
 
     def reader(self, table: OldTable) -> Reader:
         """Give the reader of a table."""
-        return Reader(table, self.prefixes)
+        return Reader(table, self.prefixes, table.unknown)
 
     def odd(self, table: str) -> Oddities:
         """Give the oddities of a table, to count more."""
@@ -126,6 +126,8 @@ def adopt(adoption: Adoption) -> None:
             _hierarchy(adoption, tables[HIERARCHY])
         for ontology_id in adoption.ontologies:
             _derive(database, ontology_id, adoption.now)
+            remainder.drop_if_empty(database, ontology_id)
+        adoption.ontologies = remainder.ontologies(database)
     finally:
         database.run("DROP TABLE said")
         database.run("DROP TABLE taken")
@@ -291,7 +293,7 @@ def _hierarchy(adoption: Adoption, table: OldTable) -> None:
     def place(number: int, row: dict[str, Any], old: tuple[str, str]) -> bool:
         placed = False
         for ontology_id in _ontologies_of(adoption, reader.ontology(row), old[0]):
-            if _is_new(database, ontology_id, digest("parent row", *old)):
+            if _is_new(database, ontology_id, digest("parent", *old)):
                 _add_parent(adoption, ontology_id, *old)
                 database.run(NOTE, (HIERARCHY, number, ontology_id, *old, ""))
                 placed = True
@@ -303,8 +305,6 @@ def _hierarchy(adoption: Adoption, table: OldTable) -> None:
 def _add_parent(adoption: Adoption, ontology_id: str, child: str, parent: str) -> None:
     """Let an axiom make a hierarchy row: the one that says so already, else one of its own."""
     database = adoption.database
-    if not _is_new(database, ontology_id, digest("parent", child, parent)):
-        return
     if not database.run(MAKE_PARENT, (ontology_id, child, parent, FILE_ID)).rowcount:
         own = OldAxiom("SubClassOf", child, None, parent, "", is_inferred=False)
         _add_axiom(adoption, ontology_id, own, is_parent=True)

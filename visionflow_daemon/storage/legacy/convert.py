@@ -20,6 +20,7 @@ class Reader:
 
     table: OldTable
     prefixes: Mapping[str, str]
+    unknown_columns: tuple[str, ...]
 
     def value(self, row: OldRow, role: str) -> object:
         """Give the value of the column that says so; None where the table has none."""
@@ -43,7 +44,7 @@ class Reader:
 
     def unknown(self, row: OldRow) -> dict[str, Any]:
         """Give the values of columns that mean nothing to this program."""
-        return {name: clean.shown(row[name]) for name in self.table.unknown if row[name] is not None}
+        return {name: clean.shown(row[name]) for name in self.unknown_columns if row[name] is not None}
 
 
 @dataclass(frozen=True, slots=True)
