@@ -17,10 +17,22 @@ from visionflow_daemon.errors import ConfigError
 from visionflow_daemon.model import DEFAULT_PREFIXES
 
 EXAMPLE = PROJECT / "config.example.toml"
-SECTIONS = ("reading", "reading.limits", "reading.apart", "sync", "daemon", "http", "network", "breaker", "log")
+SECTIONS = (
+    "reading",
+    "reading.limits",
+    "reading.apart",
+    "sync",
+    "daemon",
+    "http",
+    "webhook",
+    "network",
+    "breaker",
+    "log",
+)
 NOT_DEFAULTS = {"sources.location", "sources.include", "reading.prefixes"}
 NO_DEFAULT = {
     *("sources.branch", "sources.username", "sources.password_file", "sources.ssh_key_file", "sources.interval"),
+    "sources.webhook_secret_file",
     "sync.workers",
 }
 COMMENTED_KEY = re.compile(r"^# ([a-z_]+ = .+)$", re.MULTILINE)

@@ -10,12 +10,13 @@ from pathlib import Path
 import structlog
 
 from visionflow_daemon.config.secrets import credentials
-from visionflow_daemon.config.values import Config, SourceConfig
+from visionflow_daemon.config.values import FOLLOW_WORKTREE, Config, SourceConfig
 from visionflow_daemon.errors import ExitCode, HeldError, StillHeldError, StoppedError, VisionflowError
+from visionflow_daemon.git import clone, overlay_store
 from visionflow_daemon.git.credentials import Credentials
 from visionflow_daemon.model import timestamp
 from visionflow_daemon.storage import files
-from visionflow_daemon.storage.database import Database
+from visionflow_daemon.storage.database import Database, database_path
 from visionflow_daemon.sync import checked
 from visionflow_daemon.sync.job import Job, Services
 from visionflow_daemon.sync.retry import FailureClass, judge
@@ -57,7 +58,16 @@ def source_of(config: Config, source: SourceConfig, state: Path) -> Source:
     def secrets() -> Credentials:
         return credentials(source, config.base, os.environ)
 
-    return Source(source.location, source.branch, config.base, state, secrets, config.network)
+    return Source(
+        source.location, source.branch, config.base, state, secrets, config.network, source.follow == FOLLOW_WORKTREE
+    )
+
+
+def place_of(config: Config, source: SourceConfig, state: Path) -> Path:
+    """Give where a source can be read as it was synced, without asking its remote. Raises SourceError."""
+    if source.follow == FOLLOW_WORKTREE:
+        return overlay_store.place_of(state, database_path(config.database, config.base), source.ontology_id)
+    return clone.place_of(source.location, config.base, state)
 
 
 def attempt(source: Source, job: Job, services: Services) -> Attempt:

@@ -19,6 +19,7 @@ from watchdog.observers import Observer
 from tests.support import Daemon, Repo, class_page, git
 from visionflow_daemon.git import watch
 from visionflow_daemon.git.watch import Watch
+from visionflow_daemon.git.watched import Branch
 
 COMMITS = 12
 """Fewer than were measured (50), for the time that they take."""
@@ -32,7 +33,7 @@ class Told:
 
     def __init__(self, path: Path, branch: str | None = "main", poll: float = LONG) -> None:
         self.reasons: queue.Queue[str] = queue.Queue()
-        self.watch = Watch(str(path), branch, path.parent, poll, self.reasons.put)
+        self.watch = Watch(Branch(str(path), branch, path.parent), poll, self.reasons.put)
 
     def next(self) -> str:
         """Wait for the next reason."""

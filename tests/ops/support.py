@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -135,6 +136,14 @@ class Web:
     def get(self, path: str, method: str = "GET", host: str = "localhost") -> Response:
         """Ask for a path."""
         return self.send(f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+
+    def post(
+        self, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None, length: int | None = None
+    ) -> Response:
+        """Send a body, of this length or of the one that is told."""
+        told = {"Host": "hooks.example.org", "Content-Length": str(len(body) if length is None else length)}
+        head = "".join(f"{name}: {value}\r\n" for name, value in {**told, **(headers or {})}.items())
+        return self.send(f"POST {path} HTTP/1.1\r\n{head}\r\n".encode("latin-1") + body)
 
 
 def answer(connection: socket.socket) -> Response:

@@ -20,7 +20,8 @@ from visionflow_daemon.sync.breaker import Breaker, Guarded
 
 DOC = (PROJECT / "docs" / "metrics.md").read_text()
 ROW = re.compile(r"^\| `(\w+)` \| (\w+) \|([^|]*)\|", re.MULTILINE)
-OUTCOMES = {outcome.value for outcome in Outcome} | {"saved", "skipped", "failed", "deleted"}
+WEBHOOKS = {"asked", "ignored", "pinged", "malformed", "refused", "limited"}
+OUTCOMES = {outcome.value for outcome in Outcome} | {"saved", "skipped", "failed", "deleted"} | WEBHOOKS
 
 
 def samples(web: Web) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:

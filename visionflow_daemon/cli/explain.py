@@ -20,7 +20,7 @@ from visionflow_daemon.config.values import Config
 from visionflow_daemon.environment import state_directory
 from visionflow_daemon.errors import ConfigError, PageError, VisionflowError
 from visionflow_daemon.formats.text import decode
-from visionflow_daemon.git import changes, clone, repository
+from visionflow_daemon.git import changes, clone, overlay_store, repository
 from visionflow_daemon.model import display_path, harmless
 from visionflow_daemon.storage import checkpoint, files, ledger
 from visionflow_daemon.storage.database import Database
@@ -136,9 +136,14 @@ def explain(database: Database, ontology_id: str, config: Config, name: str) -> 
 
 
 def _places(database: Database, ontology_id: str, config: Config) -> list[str]:
-    """Give the locations where the source may be read: the one that is configured, and the one of the last pass."""
+    """Give the locations where the source may be read: the one that is configured, and the one of the last pass.
+
+    The files on disk that were synced are kept in a place of their own.
+    """
     held = checkpoint.load(database, ontology_id)
-    return [source.location for source in config.sources] + ([held.source] if held else [])
+    store = overlay_store.store_path(state_directory(os.environ), database.path, ontology_id)
+    found = [str(store)] if store.exists() else []
+    return found + [source.location for source in config.sources] + ([held.source] if held else [])
 
 
 @contextmanager
@@ -194,11 +199,11 @@ def _explain_unknown(
 ) -> Explanation:
     """Explain a file that the synced commit holds, and no pass has taken up. Raises ConfigError where it holds none."""
     held = checkpoint.load(database, ontology_id)
-    commit = held.commit if held else None
-    for location in places if commit else ():
+    treeish = held.treeish if held else None
+    for location in places if treeish else ():
         try:
             with _opened(config, location) as opened:
-                entry = changes.find(opened, commit or "", path)
+                entry = changes.find(opened, treeish or "", path)
         except (VisionflowError, OSError, KeyError, ValueError, pygit2.GitError):
             continue  # then nothing is known of it here
         if entry is not None:

@@ -41,6 +41,7 @@ class Standing:
     source: str | None
     branch: str | None
     commit: str | None
+    overlay: str | None
     is_whole: bool
     last_checked: str | None
     last_run: LastRun | None
@@ -58,8 +59,9 @@ class Standing:
                 "commit",
                 self.commit if self.is_whole else f"{self.commit or 'none'} (a pass is under way, or was cut off)",
             ),
-            ("last checked", self.last_checked),
         ]
+        rows += [("", "and files on disk that are not committed")] if self.overlay else []
+        rows.append(("last checked", self.last_checked))
         if run is not None:
             rows.append(("last pass", f"{run.status}, {run.started_at} to {run.finished_at or run.progress_at}"))
             rows.append(
@@ -95,6 +97,7 @@ def standing(database: Database, state: Path, ontology_id: str) -> Standing:
         source=held.source if held else None,
         branch=held.branch if held else None,
         commit=held.commit if held else None,
+        overlay=held.overlay if held else None,
         is_whole=held is not None and held.is_clean,
         last_checked=note.at if note else None,
         last_run=checkpoint.last_run(database, ontology_id),

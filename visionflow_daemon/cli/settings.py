@@ -12,7 +12,7 @@ import click
 
 from visionflow_daemon.config.checks import check
 from visionflow_daemon.config.load import load as read_configuration
-from visionflow_daemon.config.values import LOG_FORMATS, LOG_LEVELS, Config, SourceConfig
+from visionflow_daemon.config.values import FOLLOWS, LOG_FORMATS, LOG_LEVELS, Config, SourceConfig
 from visionflow_daemon.errors import ConfigError
 from visionflow_daemon.git.credentials import is_remote
 from visionflow_daemon.storage import trouble
@@ -33,6 +33,7 @@ class Options:
     config: Path | None = None
     source: str | None = None
     branch: str | None = None
+    follow: str | None = None
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     prefix: tuple[str, ...] = ()
@@ -66,6 +67,7 @@ def of_source(command: Command) -> Command:
         (
             click.option("--source", metavar="URL-OR-PATH", help="The git repository: a URL, or a path."),
             click.option("--branch", metavar="NAME", help="The branch [default: the one that HEAD names]."),
+            click.option("--follow", type=click.Choice(FOLLOWS), help="A branch's commits, or the files on disk, too."),
             click.option("--include", multiple=True, metavar="GLOB", help="Which files, as in .gitignore; repeatable."),
             click.option("--exclude", multiple=True, metavar="GLOB", help="Which files not; repeatable."),
             click.option("--prefix", multiple=True, metavar="NAME=NAMESPACE", help="A prefix of OWL names."),
@@ -138,6 +140,7 @@ def known_ontology(ontology_id: str, held: list[str]) -> str:
 def _sources(config: Config, options: Options, here: Path) -> tuple[SourceConfig, ...]:
     given = {
         "branch": options.branch,
+        "follow": options.follow,
         "include": options.include or None,
         "exclude": options.exclude or None,
         "ontology_id": options.ontology_id,

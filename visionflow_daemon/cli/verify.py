@@ -13,6 +13,7 @@ import click
 from visionflow_daemon import lean
 from visionflow_daemon.cli import tables
 from visionflow_daemon.cli.settings import common, load, merged, of_source, open_existing
+from visionflow_daemon.config.values import FOLLOW_WORKTREE
 from visionflow_daemon.environment import state_directory
 from visionflow_daemon.errors import ConfigError, ExitCode
 from visionflow_daemon.git.credentials import is_remote
@@ -34,10 +35,9 @@ SHOWN = 1_000
 def verify(context: click.Context, /, *, as_json: bool, is_repair: bool, **given: Any) -> None:  # noqa: ANN401
     """Compare every row with what the files of the synced commit say, read afresh. Leaves with 3 on a difference."""
     lean.import_structlog()
-    from visionflow_daemon import logs  # noqa: PLC0415 - as all below: verbs start lean
+    from visionflow_daemon import logs, passes  # noqa: PLC0415 - as all below: verbs start lean
     from visionflow_daemon.cli.bar import Bar  # noqa: PLC0415
     from visionflow_daemon.git import clone, repository  # noqa: PLC0415
-    from visionflow_daemon.passes import job_of  # noqa: PLC0415
     from visionflow_daemon.storage import ledger  # noqa: PLC0415
     from visionflow_daemon.storage.migrate import open_migrated  # noqa: PLC0415
     from visionflow_daemon.sync import verify as verifying  # noqa: PLC0415
@@ -50,16 +50,17 @@ def verify(context: click.Context, /, *, as_json: bool, is_repair: bool, **given
     source = config.sources[0]
     repository.configure(config.network)
     state = state_directory(os.environ)
-    place = clone.place_of(source.location, config.base, state)
+    is_ours = is_remote(source.location) or source.follow == FOLLOW_WORKTREE
+    place = passes.place_of(config, source, state)
     if is_repair:
         database, _ = open_migrated(config.database, config.base, busy_timeout=config.sync.busy_timeout)
     else:
         database = open_existing(config)
     sink = logs.configure(config.log.format, config.log.level, to_stderr=True)
     services = Services(database, watcher=Bar(sink, "verifying") if sys.stderr.isatty() else Unwatched())
-    job = job_of(config, source)
+    job = passes.job_of(config, source)
     found = Found()
-    with clone.in_use(place) if is_remote(source.location) else nullcontext():
+    with clone.in_use(place) if is_ours else nullcontext():
         for difference in verifying.differences(job, services, place, state):
             found.add(difference, is_shown=not as_json)
         left = found.total

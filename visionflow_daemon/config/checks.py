@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from visionflow_daemon.config.values import LOG_FORMATS, LOG_LEVELS, Config, SourceConfig
+from ipaddress import ip_network
+
+from visionflow_daemon.config.values import FOLLOW_WORKTREE, FOLLOWS, LOG_FORMATS, LOG_LEVELS, Config, SourceConfig
 from visionflow_daemon.errors import ConfigError
-from visionflow_daemon.git.credentials import url_problem
+from visionflow_daemon.git.credentials import is_remote, url_problem
 
 
 def check(config: Config) -> None:
@@ -20,6 +22,9 @@ def check(config: Config) -> None:
         *_outside("daemon.poll", config.daemon.poll, 0.1, 3_600),
         *_outside("http.port", config.http.port, 0, 65_535),
         *_outside("http.ready_intervals", config.http.ready_intervals, 1, 1_000_000),
+        *_outside("webhook.body_bytes", config.webhook.body_bytes, 1_000, 64 << 20),
+        *_outside("webhook.requests_per_minute", config.webhook.requests_per_minute, 1, 1_000_000),
+        *_not_networks("webhook.proxies", config.webhook.proxies),
         *_outside("network.connect_timeout", config.network.connect_timeout, 0.1, 3_600),
         *_outside("network.read_timeout", config.network.read_timeout, 0.1, 3_600),
         *_outside("network.fetch_timeout", config.network.fetch_timeout, 0.1, 86_400),
@@ -62,6 +67,9 @@ def _source_problems(where: str, source: SourceConfig) -> list[str]:
         problems.append(f"{where}.ontology_id: give 1 to 200 printable characters")
     if source.branch is not None and not source.branch:
         problems.append(f"{where}.branch: it is empty; leave it out for the branch that HEAD names")
+    problems += _not_one_of(f"{where}.follow", source.follow, FOLLOWS)
+    if source.follow == FOLLOW_WORKTREE and is_remote(source.location):
+        problems.append(f"{where}.follow: only a checkout on this machine has a work tree; give its path as location")
     problems += _outside(f"{where}.interval", source.interval, 0.1, 86_400)
     if not source.include:
         problems.append(f"{where}.include: it is empty, so that no file would be read")
@@ -72,6 +80,16 @@ def _outside(key: str, value: float | None, low: float, high: float) -> list[str
     if value is None or low <= value <= high:
         return []
     return [f"{key}: {value} is not between {low} and {high}"]
+
+
+def _not_networks(key: str, values: tuple[str, ...]) -> list[str]:
+    problems = []
+    for at, value in enumerate(values):
+        try:
+            ip_network(value)
+        except ValueError:
+            problems.append(f"{key}[{at}]: {value!r} is neither an address nor a network, as 10.0.0.0/8 is one")
+    return problems
 
 
 def _not_one_of(key: str, value: str, allowed: tuple[str, ...]) -> list[str]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import binascii
+from base64 import b64decode
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from visionflow_daemon.config.values import SourceConfig
@@ -11,7 +14,41 @@ from visionflow_daemon.errors import ConfigError
 from visionflow_daemon.git.credentials import Credentials
 
 PASSWORD = f"{PREFIX}GIT_PASSWORD"
-"""The variable that holds a secret, and is no key of the configuration."""
+WEBHOOK = f"{PREFIX}WEBHOOK_SECRET"
+"""The variables that hold a secret, and are no keys of the configuration."""
+
+SIGNING_PREFIX = "whsec_"
+SHORTEST_SECRET = 16
+MOST_SECRETS = 8
+"""Characters of a webhook's secret, so that nobody guesses it, and how many may hold at a time for one source."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookSecret:
+    """What a webhook is signed with. Nothing here appears in a repr, and so in no log.
+
+    `whsec_` and base64 is a key for signatures by Standard Webhooks, and never sent.
+    """
+
+    text: bytes = field(repr=False)
+    signing_key: bytes = field(repr=False)
+    is_for_signing: bool
+
+    @classmethod
+    def of(cls, text: str) -> WebhookSecret:
+        """Read a secret. Raises ValueError, which doesn't show it."""
+        if len(text) < SHORTEST_SECRET:
+            raise ValueError(f"it has fewer than {SHORTEST_SECRET} characters; `openssl rand -hex 32` makes a good one")
+        is_for_signing = text.startswith(SIGNING_PREFIX)
+        key = text.encode()
+        if is_for_signing:
+            try:
+                key = b64decode(text.removeprefix(SIGNING_PREFIX), validate=True)
+            except (binascii.Error, ValueError):
+                raise ValueError(f"what stands behind {SIGNING_PREFIX} is not base64") from None
+            if len(key) < SHORTEST_SECRET:
+                raise ValueError(f"the key behind {SIGNING_PREFIX} has fewer than {SHORTEST_SECRET} bytes")
+        return cls(text.encode(), key, is_for_signing)
 
 
 def credentials(source: SourceConfig, base: Path, environment: Mapping[str, str]) -> Credentials:
@@ -27,6 +64,31 @@ def credentials(source: SourceConfig, base: Path, environment: Mapping[str, str]
         password = _secret(Path(folder) / "git-password")
     key = str(base / Path(source.ssh_key_file).expanduser()) if source.ssh_key_file else None
     return Credentials(source.username, password, key)
+
+
+def webhook_secrets(source: SourceConfig, base: Path, environment: Mapping[str, str]) -> tuple[WebhookSecret, ...]:
+    """Read what a source's webhooks are signed with, one secret a line; none where none is given. Raises ConfigError.
+
+    From its file, else the environment (VISIONFLOW_WEBHOOK_SECRET), else systemd's credential webhook-secret.
+    """
+    text, where = environment.get(WEBHOOK), WEBHOOK
+    folder = environment.get("CREDENTIALS_DIRECTORY")
+    path = None
+    if source.webhook_secret_file:
+        path = base / Path(source.webhook_secret_file).expanduser()
+    elif text is None and folder and (Path(folder) / "webhook-secret").exists():
+        path = Path(folder) / "webhook-secret"
+    if path is not None:
+        text, where = _secret(path), str(path)
+    if text is None:
+        return ()
+    lines = [line for each in text.split("\n") if (line := each.rstrip("\r"))]
+    if not 1 <= len(lines) <= MOST_SECRETS:
+        raise ConfigError(f"the webhook secret in {where}: give 1 to {MOST_SECRETS}, one a line")
+    try:
+        return tuple(map(WebhookSecret.of, lines))
+    except ValueError as error:
+        raise ConfigError(f"the webhook secret in {where}: {error}") from None
 
 
 def _secret(path: Path) -> str:

@@ -14,6 +14,8 @@ from visionflow_daemon.sync.breaker import Rules
 DEFAULT_INCLUDE = ("*.md", "*.ttl", "*.nt", "*.nq", "*.trig", "*.rdf", "*.owl", "*.xml", "*.jsonld", "*.ofn", "*.omn")
 DEFAULT_EXCLUDE = ("logseq/bak/", "logseq/.recycle/")
 MIN_WORKERS, MAX_WORKERS = 4, 8
+FOLLOW_WORKTREE = "worktree"
+FOLLOWS = ("commits", FOLLOW_WORKTREE)
 LOG_FORMATS = ("auto", "json", "console")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -22,7 +24,8 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 class SourceConfig:
     """One repository and branch, with the globs that choose its files, feeding one ontology.
 
-    `interval` None means the daemon's.
+    `interval` None means the daemon's. `follow` is what is read: the branch's commits, or the files on disk of a
+    checkout on this machine.
     """
 
     location: str
@@ -33,7 +36,9 @@ class SourceConfig:
     username: str | None = None
     password_file: str | None = None
     ssh_key_file: str | None = None
+    webhook_secret_file: str | None = None
     interval: float | None = None
+    follow: str = "commits"
 
     @property
     def shown(self) -> str:
@@ -92,6 +97,18 @@ class HttpConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class WebhookConfig:
+    """What a webhook's request may ask for, where a source has a secret for it.
+
+    `proxies` are addresses, or networks, whose word is taken for where a request comes from.
+    """
+
+    body_bytes: int = 1_048_576
+    requests_per_minute: int = 600
+    proxies: tuple[str, ...] = ("127.0.0.0/8", "::1")
+
+
+@dataclass(frozen=True, slots=True)
 class LogConfig:
     """What is logged, and in which form; `auto` is console on a terminal, JSON elsewhere."""
 
@@ -109,6 +126,7 @@ class Config:
     sync: SyncConfig = SyncConfig()
     daemon: DaemonConfig = DaemonConfig()
     http: HttpConfig = HttpConfig()
+    webhook: WebhookConfig = WebhookConfig()
     network: Network = field(default_factory=Network)
     breaker: Rules = field(default_factory=Rules)
     log: LogConfig = LogConfig()

@@ -23,6 +23,7 @@ from visionflow_daemon.daemon.wake import Wake
 from visionflow_daemon.environment import state_directory
 from visionflow_daemon.errors import ConfigError, ExitCode, HeldError
 from visionflow_daemon.git import repository
+from visionflow_daemon.ops.inbound.receiver import Receiver, doors_of
 from visionflow_daemon.ops.notify import Notify
 from visionflow_daemon.ops.observer import Observer
 from visionflow_daemon.storage.database import database_path
@@ -49,6 +50,7 @@ class Loop:
         rota: Rota,
         notify: Notify,
         observer: Observer,
+        receiver: Receiver | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._load = load
@@ -57,6 +59,7 @@ class Loop:
         self._rota = rota
         self._notify = notify
         self._observer = observer
+        self._receiver = receiver or Receiver(wake.ask_soon)
         self._now = now
         self._stop = Stop(notify)
         self._is_changed = threading.Event()
@@ -109,7 +112,9 @@ class Loop:
         """Work by this configuration from now on. Raises ConfigError, and keeps the old one, where it can't be."""
         if not config.sources:
             raise ConfigError(NO_SOURCE)
+        doors = doors_of(config, os.environ)
         self._store.use(config)
+        self._receiver.use(doors)
         repository.configure(config.network)
         before, self._sources = self._sources, {source.ontology_id: source for source in config.sources}
         for gone in before.keys() - self._sources.keys():
@@ -165,6 +170,7 @@ class Loop:
         if done.summary is not None:
             self._held_at.pop(ontology_id, None)
             self._observer.pass_done(ontology_id, done.summary)
+            self._receiver.seen(ontology_id, done.summary.branch)
             self._notify.status(f"waiting; {ontology_id} is at {done.summary.commit[:12]}")
         else:
             self._observer.pass_failed(ontology_id, done.reason, done.code)
@@ -200,8 +206,10 @@ def serve(load: Callable[[], Config]) -> ExitCode:
     """
     state = state_directory(os.environ)
     wake = Wake()
-    with shown(load(), state) as observer:
-        loop = Loop(load, state, wake=wake, rota=Rota(wake), notify=Notify(os.environ), observer=observer)
+    receiver = Receiver(wake.ask_soon)
+    with shown(load(), state, receiver) as observer:
+        notify = Notify(os.environ)
+        loop = Loop(load, state, wake=wake, rota=Rota(wake), notify=notify, observer=observer, receiver=receiver)
         with heard({signal.SIGTERM: loop.stop, signal.SIGINT: loop.stop, signal.SIGHUP: loop.read_anew}):
             loop.run()
     return ExitCode.OK

@@ -15,12 +15,14 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
-from visionflow_daemon.config.values import Config
+from visionflow_daemon.config.values import FOLLOW_WORKTREE, Config
 from visionflow_daemon.daemon.wake import Wake
+from visionflow_daemon.git import changes
 from visionflow_daemon.git.credentials import is_remote
 
 if TYPE_CHECKING:
     from visionflow_daemon.git.watch import Watch
+    from visionflow_daemon.git.watched import Watched
 
 MOST_JITTER = 0.5
 """The share of the interval by which a look may be earlier or later, at most."""
@@ -36,6 +38,8 @@ class _Turn:
     poll: float
     interval: float
     jitter: float
+    globs: tuple[tuple[str, ...], tuple[str, ...]] | None
+    """Include and exclude, where the files on disk are followed; None where commits are."""
 
 
 class Rota:
@@ -64,6 +68,7 @@ class Rota:
                 config.daemon.poll,
                 interval := config.interval(source),
                 min(config.daemon.jitter, interval * MOST_JITTER),
+                (source.include, source.exclude) if source.follow == FOLLOW_WORKTREE else None,
             )
             for source in config.sources
         }
@@ -107,7 +112,7 @@ class Rota:
         if not is_remote(turn.location):
             from visionflow_daemon.git.watch import Watch  # noqa: PLC0415 - for local sources alone
 
-            self._watches[ontology_id] = Watch(turn.location, turn.branch, turn.base, turn.poll, ask)
+            self._watches[ontology_id] = Watch(_watched(turn), turn.poll, ask)
 
     def _forget(self, ontology_id: str) -> None:
         del self._turns[ontology_id]
@@ -124,6 +129,17 @@ class Rota:
             self._wake.ask(ontology_id, why)
 
         return ask
+
+
+def _watched(turn: _Turn) -> Watched:
+    from visionflow_daemon.git.watched import Branch  # noqa: PLC0415 - for local sources alone
+
+    branch = Branch(turn.location, turn.branch, turn.base)
+    if turn.globs is None:
+        return branch
+    from visionflow_daemon.git.watched_disk import WorkTree  # noqa: PLC0415 - for work trees alone
+
+    return WorkTree(branch, changes.selection(*turn.globs))
 
 
 def _retry(ontology_id: str) -> str:

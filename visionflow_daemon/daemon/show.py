@@ -11,6 +11,7 @@ import structlog
 from visionflow_daemon.config.values import Config
 from visionflow_daemon.ops import http
 from visionflow_daemon.ops.board import Board
+from visionflow_daemon.ops.inbound.receiver import Receiver
 from visionflow_daemon.ops.observer import Observer, Unobserved
 from visionflow_daemon.ops.readers import readers_of
 
@@ -23,8 +24,11 @@ MARGIN = 60.0
 
 
 @contextmanager
-def shown(config: Config, state: Path) -> Iterator[Observer]:
-    """Give the observer for the daemon's loop; what it is told is served meanwhile. Raises ConfigError."""
+def shown(config: Config, state: Path, receiver: Receiver) -> Iterator[Observer]:
+    """Give the observer for the daemon's loop; what it is told is served meanwhile, and webhooks are received.
+
+    Raises ConfigError.
+    """
     where = config.http
     if not where.port:
         yield Unobserved()
@@ -36,6 +40,6 @@ def shown(config: Config, state: Path) -> Iterator[Observer]:
         names=frozenset({"localhost", *where.names}),
     )
     readers = readers_of(config.database, config.base, state)
-    with http.serve(board, readers, (where.address, where.port), rules) as server:
+    with http.serve(board, readers, (where.address, where.port), rules, receiver) as server:
         log.info("serving http", address=where.address, port=server.server_address[1])
         yield board

@@ -1,4 +1,4 @@
-"""What a commit's tree holds, and what changed between two of them: paths as bytes, in the order of bytes."""
+"""What a tree holds, and what changed between two of them: paths as bytes, in the order of bytes."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ def _globs(lines: Sequence[str]) -> pathspec.PathSpec[pathspec.Pattern]:
         raise ConfigError(f"a glob that can't be understood: {error}") from error
 
 
-def walk(repository: pygit2.Repository, commit: str, selects: Selects) -> Iterator[TreeEntry]:
-    """Give the selected entries of a commit's tree, in the order of their paths' bytes.
+def walk(repository: pygit2.Repository, treeish: str, selects: Selects) -> Iterator[TreeEntry]:
+    """Give the selected entries of a tree, or of a commit's, in the order of their paths' bytes.
 
     git sorts a tree as if folders ended in a slash, so that a walk in depth gives that order by itself.
     """
     with objects_read():
-        yield from _walk(repository, commit, selects)
+        yield from _walk(repository, treeish, selects)
 
 
-def _walk(repository: pygit2.Repository, commit: str, selects: Selects) -> Iterator[TreeEntry]:
-    stack = [(b"", iter(repository[commit].peel(pygit2.Tree)))]
+def _walk(repository: pygit2.Repository, treeish: str, selects: Selects) -> Iterator[TreeEntry]:
+    stack = [(b"", iter(repository[treeish].peel(pygit2.Tree)))]
     while stack:
         prefix, entries = stack[-1]
         entry = next(entries, None)
@@ -59,14 +59,14 @@ def _walk(repository: pygit2.Repository, commit: str, selects: Selects) -> Itera
             yield _entry(path, entry.id, entry.filemode)
 
 
-def find(repository: pygit2.Repository, commit: str, path: bytes) -> TreeEntry | None:
-    """Find one path in a commit's tree. Raises ObjectError where a tree can't be read."""
+def find(repository: pygit2.Repository, treeish: str, path: bytes) -> TreeEntry | None:
+    """Find one path in a tree, or in a commit's. Raises ObjectError where a tree can't be read."""
     with objects_read():
-        return _find(repository, commit, path)
+        return _find(repository, treeish, path)
 
 
-def _find(repository: pygit2.Repository, commit: str, path: bytes) -> TreeEntry | None:
-    tree = repository[commit].peel(pygit2.Tree)
+def _find(repository: pygit2.Repository, treeish: str, path: bytes) -> TreeEntry | None:
+    tree = repository[treeish].peel(pygit2.Tree)
     *folders, name = path.split(b"/")
     for folder in folders:
         child = _child(tree, folder)
@@ -80,7 +80,7 @@ def _find(repository: pygit2.Repository, commit: str, path: bytes) -> TreeEntry 
 def diff(
     repository: pygit2.Repository, old: str, new: str, selects: Selects
 ) -> Iterator[tuple[bytes, TreeEntry | None]]:
-    """Give the selected paths that differ between two commits, each with its new entry; None where it is gone.
+    """Give the selected paths that differ between two commits or trees, each with its new entry; None where it is gone.
 
     A rename is a path that is gone and a path that came. A path whose mode alone changed is not among them, unless
     a file became a symlink, or the reverse.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pygit2
@@ -44,7 +44,9 @@ class Network:
 class Target:
     """The commit that a pass goes to. `branch` is "HEAD" where a checkout is on no branch.
 
-    `is_clone`: the repository is a clone of our own, which may be made anew.
+    `overlay` is the id of the tree that the files on disk make when they are laid over the commit's; None where none
+    differs, or none is looked at. `unread` has the reason for each blob of that tree that could not be taken from disk.
+    `is_clone`: the repository is one of our own, which may be made anew.
     """
 
     repository: Path
@@ -52,6 +54,13 @@ class Target:
     branch: str
     commit: str
     is_clone: bool = False
+    overlay: str | None = None
+    unread: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def treeish(self) -> str:
+        """What names the tree that is synced: the overlay, or else the commit."""
+        return self.overlay or self.commit
 
 
 def configure(network: Network) -> None:
@@ -87,16 +96,30 @@ def find_local(location: str, branch: str | None, base: Path) -> Target:
 
     Raises SourceError, and ObjectError for a repository that is damaged.
     """
-    path = (base / Path(location).expanduser()).resolve()
+    path = local_path(location, base)
     repository = open_repository(path)
     try:
         with objects_read():
-            return _local_target(repository, path, branch)
+            return target_of(repository, path, branch)
     finally:
         repository.free()
 
 
-def _local_target(repository: pygit2.Repository, path: Path, branch: str | None) -> Target:
+def local_path(location: str, base: Path) -> Path:
+    """Give the place of a repository on this machine; relative ones start at `base`."""
+    return (base / Path(location).expanduser()).resolve()
+
+
+def shared_folder(repository: pygit2.Repository) -> Path:
+    """Give the folder that holds a repository's objects and branches; a linked worktree has them elsewhere."""
+    own = Path(repository.path)
+    if (own / "commondir").is_file():
+        return (own / (own / "commondir").read_text("utf-8").strip()).resolve()
+    return own.resolve()
+
+
+def target_of(repository: pygit2.Repository, path: Path, branch: str | None) -> Target:
+    """Give the commit of a branch, or of HEAD. Raises SourceError where there is none; for `objects_read`."""
     if branch is None:
         if repository.head_is_unborn:
             raise SourceError(_nothing_yet(repository, str(path)))
@@ -137,9 +160,18 @@ def objects_read(what: str = "the repository") -> Iterator[None]:
 
 def has_commit(path: Path, commit: str) -> bool:
     """Tell whether a repository still holds a commit; one that was garbage-collected is gone."""
+    return _holds(path, commit, pygit2.Commit)
+
+
+def has_tree(path: Path, treeish: str) -> bool:
+    """Tell whether a repository still holds a commit or a tree."""
+    return _holds(path, treeish, (pygit2.Commit, pygit2.Tree))
+
+
+def _holds(path: Path, oid: str, kind: type | tuple[type, ...]) -> bool:
     repository = open_repository(path)
     try:
-        return isinstance(repository.get(commit), pygit2.Commit)
+        return isinstance(repository.get(oid), kind)
     except (pygit2.GitError, ValueError):
         return False
     finally:

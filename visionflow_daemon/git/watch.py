@@ -1,13 +1,14 @@
-"""Notices new commits on a branch of a repository on this machine, by the file system's events or by looking."""
+"""Notices that a branch, or files on disk, have changed: by the file system's events, and by looking."""
 
 from __future__ import annotations
 
 import errno
+import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-import pygit2
 import structlog
 from watchdog.events import (
     DirCreatedEvent,
@@ -24,8 +25,7 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
-from visionflow_daemon.errors import VisionflowError
-from visionflow_daemon.git.repository import find_local, open_repository
+from visionflow_daemon.git.watched import Places, Watched
 
 log = structlog.get_logger()
 
@@ -38,37 +38,36 @@ BESIDE_EVENTS = 5
 MOST_ARMINGS = 5
 """How often to watch anew while folders come and go; beyond, the slow look finds what is missed."""
 
-Places = dict[Path, tuple[int, int]]
+INOTIFY = "anon_inode:inotify"
+INODE = re.compile(r"^inotify .*\bino:([0-9a-f]+)", re.MULTILINE)
 
 EXHAUSTED = (errno.ENOSPC, errno.EMFILE)
 """What inotify says when there are no more watches, or instances, to be had."""
 
-EVENTS: list[type[FileSystemEvent]] = [  # those of writing: to read the branch, as we do, must not wake us again
+EVENTS: list[type[FileSystemEvent]] = [  # those of writing: to read what is watched, as we do, must not wake us again
     *(FileCreatedEvent, FileModifiedEvent, FileClosedEvent, FileMovedEvent, FileDeletedEvent),
     *(DirCreatedEvent, DirMovedEvent, DirDeletedEvent),
 ]
 
 
 class Watch(FileSystemEventHandler):
-    """Watches one branch, until it is closed; `tell` is called with a reason whenever it names another commit.
+    """Watches something, until it is closed; `tell` is called with a reason whenever it looks different.
 
-    Events are hints: the branch is looked at, also every few `poll` seconds beside them, and every `poll` seconds
-    where no events are to be had.
+    Events are hints: it is looked at, also every few `poll` seconds beside them, and every `poll` seconds where no
+    events are to be had, or not of all folders.
     """
 
-    def __init__(self, location: str, branch: str | None, base: Path, poll: float, tell: Callable[[str], None]) -> None:
-        self._location = location
-        self._branch = branch
-        self._base = base
+    def __init__(self, watched: Watched, poll: float, tell: Callable[[str], None]) -> None:
+        self._subject = watched
         self._poll = poll
         self._tell = tell
         self._hint = threading.Event()
         self._closed = threading.Event()
         self._observer: BaseObserver | None = None
-        self._watched: Places = {}
+        self._watched = Places()
         self._is_polling = False
         self._arm()
-        self._commit = self._look()
+        self._seen = self._subject.look()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._thread.start()
 
@@ -92,47 +91,48 @@ class Watch(FileSystemEventHandler):
                 return
             if not self._is_polling and not self._is_armed():
                 self._arm()
-            commit = self._look()
-            if commit != self._commit:
-                self._commit = commit
-                self._tell(f"commit {commit[:12]}" if commit else "the branch can't be read")
-
-    def _look(self) -> str | None:
-        """Give the branch's commit; None where there is none that can be read, which a pass will find the words for."""
-        try:
-            return find_local(self._location, self._branch, self._base).commit
-        except (VisionflowError, OSError):
-            return None
+            seen = self._subject.look()
+            if seen != self._seen:
+                self._seen = seen
+                self._tell(self._subject.told(seen))
 
     def _arm(self) -> None:
-        """Ask for events of all places in which the branch may be written, until none has come meanwhile."""
+        """Ask for events of all places in which something may change, until none has come meanwhile."""
         for _ in range(MOST_ARMINGS):
             self._disarm()
-            places = self._places()
+            places = self._subject.places()
             if not places:
                 return  # no repository there, yet: it is looked for again
             try:
                 self._schedule(places)
             except OSError as error:
-                self._is_polling = error.errno in EXHAUSTED
-                if self._is_polling:
-                    log.warning(
-                        "changes are not reported",
-                        path=str(self._base / self._location),
-                        reason=f"{error.strerror or error}: raise fs.inotify.max_user_watches or max_user_instances",
-                        seconds=self._poll,
-                    )
+                if error.errno in EXHAUSTED:
+                    self._poll_only(error.strerror or str(error))
                 return
             if self._is_armed():
                 return
+        if self._watched.whole:  # the system says nothing where it runs out below a folder that is watched as a whole
+            self._poll_only("not all folders can be watched")
+
+    def _poll_only(self, reason: str) -> None:
+        self._is_polling = True
+        self._disarm()
+        log.warning(
+            "changes are not reported",
+            path=str(self._subject.name),
+            reason=f"{reason}: raise fs.inotify.max_user_watches or max_user_instances",
+            seconds=self._poll,
+        )
 
     def _schedule(self, places: Places) -> None:
-        """Watch each place by itself: below one that is watched with all beneath it, events get lost in silence."""
+        """Watch each place: where folders come and go often by itself, for below a whole one events may get lost."""
         observer: BaseObserver | None = None
         try:
             observer = Observer()
-            for place in places:
+            for place in sorted(places.single):
                 observer.schedule(self, str(place), event_filter=EVENTS)
+            for place in sorted(places.whole):
+                observer.schedule(self, str(place), recursive=True, event_filter=EVENTS)
             observer.start()
         except OSError:
             if observer is not None:
@@ -142,15 +142,15 @@ class Watch(FileSystemEventHandler):
 
     def _is_armed(self) -> bool:
         """Tell whether all that is to be watched is: folders come and go, and one made anew is another one."""
-        return self._observer is not None and self._places() == self._watched
-
-    def _places(self) -> Places:
-        """Give the folders in which the branch may be written, each with what tells it from another; none for none."""
-        try:
-            path = (self._base / Path(self._location).expanduser()).resolve()
-            return {place: _node(place) for place in _folders(path, self._branch)}
-        except (VisionflowError, OSError, pygit2.GitError, KeyError):
-            return {}
+        if self._observer is None:
+            return False
+        places = self._subject.places()
+        if (places.single, places.whole) != (self._watched.single, self._watched.whole):
+            return False
+        nodes = watched_nodes()
+        if nodes is None or not nodes & places.nodes:  # it can't be told here
+            return places.nodes == self._watched.nodes
+        return places.nodes <= nodes
 
     def _disarm(self) -> None:
         observer, self._observer = self._observer, None
@@ -158,32 +158,22 @@ class Watch(FileSystemEventHandler):
             _end(observer)
 
 
-def _folders(path: Path, branch: str | None) -> Iterator[Path]:
-    """Give the folders that hold a repository's HEAD, its packed branches, and the branch by itself."""
-    repository = open_repository(path)
+def watched_nodes() -> set[int] | None:
+    """Give the inodes that this process has watches on, as Linux tells it; None where it does not.
+
+    See "inotify files" in https://docs.kernel.org/filesystems/proc.html.
+    """
+    found: set[int] = set()
     try:
-        own = Path(repository.path)
-        name = f"refs/heads/{branch}" if branch else repository.lookup_reference("HEAD").target
-    finally:
-        repository.free()
-    shared = own
-    if (own / "commondir").is_file():  # a linked worktree: its HEAD is its own, the branches are everybody's
-        shared = own / (own / "commondir").read_text("utf-8").strip()
-    yield own.resolve()
-    yield shared.resolve()
-    folder = shared.resolve() / "refs" / "heads"
-    yield folder
-    if isinstance(name, str):  # else HEAD names a commit
-        for part in name.split("/")[2:-1]:
-            folder /= part
-            if not folder.is_dir():
-                return
-            yield folder
-
-
-def _node(place: Path) -> tuple[int, int]:
-    found = place.stat()
-    return found.st_dev, found.st_ino
+        descriptors = list(Path("/proc/self/fd").iterdir())
+    except OSError:
+        return None
+    for descriptor in descriptors:
+        with suppress(OSError, ValueError):
+            if str(descriptor.readlink()) == INOTIFY:
+                told = (Path("/proc/self/fdinfo") / descriptor.name).read_text("ascii")
+                found.update(int(node, 16) for node in INODE.findall(told))
+    return found
 
 
 def _end(observer: BaseObserver) -> None:

@@ -23,17 +23,19 @@ PLAIN = "text/plain; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is sent."""
+    """What is sent. `retry_after` is in seconds; 0 says nothing of it."""
 
     status: HTTPStatus
     content_type: str
     body: bytes
     policy: str = NO_CONTENT_POLICY
+    retry_after: int = 0
 
 
-def text(status: HTTPStatus, *lines: str) -> Answer:
+def text(status: HTTPStatus, *lines: str, retry_after: int = 0) -> Answer:
     """Answer with lines of text."""
-    return Answer(status, PLAIN, "".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace"))
+    body = "".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace")
+    return Answer(status, PLAIN, body, retry_after=retry_after)
 
 
 def routes(

@@ -14,7 +14,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from socket import AF_INET, AF_INET6, SHUT_WR
 from socketserver import TCPServer
-from typing import Any, ClassVar
+from typing import Any
+from urllib.parse import unquote
 
 import structlog
 
@@ -23,9 +24,10 @@ from visionflow_daemon.ops import answers
 from visionflow_daemon.ops.answers import Answer
 from visionflow_daemon.ops.board import Board
 from visionflow_daemon.ops.health import ALIVE_SECONDS, READY_INTERVALS
+from visionflow_daemon.ops.inbound.receiver import Receiver, Request
 from visionflow_daemon.ops.metrics import Metrics
 from visionflow_daemon.ops.readers import Readers
-from visionflow_daemon.ops.request_reader import bounded_reader
+from visionflow_daemon.ops.request_reader import bounded_reader, discard, read_body
 
 log = structlog.get_logger()
 
@@ -39,6 +41,14 @@ REQUEST_SECONDS = 5.0
 CONNECTIONS = 32
 WAIT_SECONDS = 1.0
 """Connections served at a time, and how long one more waits for its turn before it is refused."""
+
+HOOKS = "/hooks/"
+BODY_SECONDS = 10.0
+"""Where webhooks are received, and the seconds for the body of one: their senders wait no longer, either."""
+
+UNREAD_BYTES = 1 << 20
+UNREAD_SECONDS = 1.0
+"""How much of a refused body is thrown away, so that its sender comes to read why."""
 
 BREATH_SECONDS = 0.2
 BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\nConnection: close\r\n\r\n"
@@ -69,11 +79,16 @@ class Server(ThreadingHTTPServer):
     allow_reuse_address = True
 
     def __init__(
-        self, address: tuple[str, int], routes: dict[str, Callable[[], Answer]], names: frozenset[str]
+        self,
+        address: tuple[str, int],
+        routes: dict[str, Callable[[], Answer]],
+        names: frozenset[str],
+        receiver: Receiver,
     ) -> None:
         self.address_family = AF_INET6 if ":" in address[0] else AF_INET
         self.routes = routes
         self.names = names
+        self.receiver = receiver
         self._slots = threading.BoundedSemaphore(CONNECTIONS)
         super().__init__(address, Handler)
         self.is_loopback = ip_address(str(self.server_address[0])).is_loopback
@@ -123,12 +138,13 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = REQUEST_SECONDS
     server: Server
-    refused: ClassVar[dict[str, str]] = {"Allow": "GET, HEAD"}
+    allowed: tuple[str, ...] = ("GET", "HEAD")
+    is_body_read = False
 
     def setup(self) -> None:
         """Bound what the connection may send, and how long it may take."""
         super().setup()
-        self.rfile = bounded_reader(self.connection, HEAD_BYTES, REQUEST_SECONDS)
+        self.rfile = self.reader = bounded_reader(self.connection, HEAD_BYTES, REQUEST_SECONDS)
 
     def handle(self) -> None:
         """Answer one request."""
@@ -147,20 +163,46 @@ class Handler(BaseHTTPRequestHandler):
             pass  # who is slow or gone gets no answer
 
     def _answer(self) -> None:
-        if self.command not in {"GET", "HEAD"}:
+        is_hook = self.path.startswith(HOOKS)
+        if is_hook:
+            self.allowed = ("POST",)
+        if self.command not in self.allowed:
             self.send_error(HTTPStatus.METHOD_NOT_ALLOWED)
+        elif is_hook:  # by whatever name it comes: what no signature proves is refused
+            self._give(self._received)
         elif not self._is_meant():
             self.send_error(HTTPStatus.MISDIRECTED_REQUEST)
         elif route := self.server.routes.get(self.path.partition("?")[0]):
-            try:
-                answer = route()
-            except Exception:
-                log.exception("http answer failed")
-                self.send_error(HTTPStatus.INTERNAL_SERVER_ERROR)
-                return
-            self._send(answer)
+            self._give(route)
         else:
             self.send_error(HTTPStatus.NOT_FOUND)
+
+    def _give(self, make: Callable[[], Answer]) -> None:
+        try:
+            answer = make()
+        except (TimeoutError, ConnectionError):
+            raise
+        except Exception:
+            log.exception("http answer failed")
+            self.send_error(HTTPStatus.INTERNAL_SERVER_ERROR)
+        else:
+            self._send(answer)
+
+    def _received(self) -> Answer:
+        ontology_id = unquote(self.path.partition("?")[0].removeprefix(HOOKS))
+        peer = str(self.client_address[0])
+        reply = self.server.receiver.receive(Request(ontology_id, self.headers, peer, self._read_body))
+        return answers.text(reply.status, reply.words, retry_after=reply.retry_after)
+
+    def _read_body(self, length: int) -> bytes:
+        self.is_body_read = True
+        if self.headers.get("Expect", "").lower() == "100-continue":
+            self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        return read_body(self.reader, length, BODY_SECONDS)
+
+    def handle_expect_100(self) -> bool:
+        """Let a client send its body when it is wanted, not before."""
+        return True
 
     def _is_meant(self) -> bool:
         """Refuse names that a web page may have pointed at this machine's loopback address (DNS rebinding)."""
@@ -176,14 +218,15 @@ class Handler(BaseHTTPRequestHandler):
             return False
         return True
 
-    def _send(self, answer: Answer, extra: dict[str, str] | None = None) -> None:
+    def _send(self, answer: Answer, **extra: str) -> None:
         self.send_response_only(answer.status)
         headers = {
             "Content-Type": answer.content_type,
             "Content-Length": str(len(answer.body)),
             "Content-Security-Policy": answer.policy,
+            **({"Retry-After": str(answer.retry_after)} if answer.retry_after else {}),
             **SECURITY,
-            **(extra or {}),
+            **extra,
         }
         for name, value in headers.items():
             self.send_header(name, value)
@@ -196,30 +239,43 @@ class Handler(BaseHTTPRequestHandler):
         with suppress(OSError):
             self.wfile.flush()
             self.connection.shutdown(SHUT_WR)
+            if self.command == "POST" and not self.is_body_read:
+                discard(self.reader, UNREAD_BYTES, UNREAD_SECONDS)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002
         """Refuse in fixed words: the base class repeats what the client sent."""
         status = HTTPStatus(code)
         self.request_version = self.protocol_version
-        self._send(answers.text(status, status.phrase.lower()), self.refused if status == 405 else None)  # noqa: PLR2004
+        extra = {"Allow": ", ".join(self.allowed)} if status is HTTPStatus.METHOD_NOT_ALLOWED else {}
+        self._send(answers.text(status, status.phrase.lower()), **extra)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         """Say nothing: what clients ask is no event of the daemon's."""
 
 
+def _ask_nobody(_: str, __: str) -> None:
+    """Nobody takes webhooks."""
+
+
 @contextmanager
 def serve(
-    board: Board, readers: Readers, address: tuple[str, int] = ("127.0.0.1", 0), rules: Rules | None = None
+    board: Board,
+    readers: Readers,
+    address: tuple[str, int] = ("127.0.0.1", 0),
+    rules: Rules | None = None,
+    receiver: Receiver | None = None,
 ) -> Iterator[Server]:
     """Serve until the context ends, in a thread; `server.server_address` tells the port where 0 was asked for.
 
     Raises ConfigError where the address can't be had.
     """
     rules = rules or Rules()
+    receiver = receiver or Receiver(_ask_nobody)
     metrics = Metrics(board, readers, rules.ready_intervals)
+    metrics.add(receiver.counts)
     routes = answers.routes(board, readers, metrics, rules.ready_intervals, rules.alive_seconds)
     try:
-        server = Server(address, routes, rules.names)
+        server = Server(address, routes, rules.names, receiver)
     except (OSError, OverflowError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise ConfigError(f"can't serve HTTP on {address[0]}:{address[1]}: {why}") from error

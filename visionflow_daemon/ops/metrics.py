@@ -46,6 +46,10 @@ class Metrics:
         self._registry.register(BoardCollector(board, readers, ready_intervals))
         ProcessCollector(registry=self._registry)
 
+    def add(self, collector: Collector) -> None:
+        """Show what someone else counts, too."""
+        self._registry.register(collector)
+
     def text(self) -> bytes:
         """Write all metrics in the text format, version 0.0.4."""
         return generate_latest(self._registry)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import io
 import time
+from contextlib import suppress
 from socket import socket
 
 
@@ -18,6 +19,11 @@ class _Bounded(io.RawIOBase):
         self._connection = connection
         self._left = most_bytes
         self._seconds = seconds
+        self._until = time.monotonic() + seconds
+
+    def allow(self, most_bytes: int, seconds: float) -> None:
+        """Let so many bytes come from now on, for so long."""
+        self._left = most_bytes
         self._until = time.monotonic() + seconds
 
     def readable(self) -> bool:
@@ -43,3 +49,26 @@ class _Bounded(io.RawIOBase):
 def bounded_reader(connection: socket, most_bytes: int, seconds: float) -> io.BufferedReader:
     """Give a buffered reader of a connection; it raises TimeoutError, or http.client.LineTooLong."""
     return io.BufferedReader(_Bounded(connection, most_bytes, seconds), 4_096)
+
+
+def read_body(reader: io.BufferedReader, length: int, seconds: float) -> bytes:
+    """Read what comes after a head, within a time of its own: fewer bytes where the client sends no more.
+
+    Raises TimeoutError.
+    """
+    _allow(reader, length, seconds)
+    return reader.read(length)
+
+
+def discard(reader: io.BufferedReader, most_bytes: int, seconds: float) -> None:
+    """Read what a client still sends, so that it comes to read its answer; no more than so much."""
+    _allow(reader, most_bytes, seconds)
+    with suppress(OSError, http.client.LineTooLong):
+        while reader.read1():
+            pass
+
+
+def _allow(reader: io.BufferedReader, most_bytes: int, seconds: float) -> None:
+    bounded = reader.raw
+    assert isinstance(bounded, _Bounded)  # noqa: S101 - `bounded_reader` made it
+    bounded.allow(most_bytes, seconds)

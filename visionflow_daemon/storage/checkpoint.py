@@ -12,13 +12,22 @@ KEPT_RUNS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """How far an ontology is synced. `is_clean` is false while a pass runs, and after one was cut off."""
+    """How far an ontology is synced. `is_clean` is false while a pass runs, and after one was cut off.
+
+    `overlay` is the id of the tree that files on disk made, laid over the commit's; None where none differed.
+    """
 
     source: str
     branch: str
     commit: str | None
     digest: str | None
     is_clean: bool
+    overlay: str | None = None
+
+    @property
+    def treeish(self) -> str | None:
+        """What names the tree that is synced: the overlay, or else the commit; None before a pass is through."""
+        return self.overlay or self.commit
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +94,13 @@ def recent_runs(database: Database, ontology_id: str, limit: int) -> list[LastRu
 def load(database: Database, ontology_id: str) -> Checkpoint | None:
     """Give the checkpoint of an ontology; None before its first pass."""
     row = database.row(
-        "SELECT source, branch, commit_sha, digest, is_clean FROM checkpoints WHERE ontology_id = ?", (ontology_id,)
+        "SELECT source, branch, commit_sha, digest, is_clean, overlay FROM checkpoints WHERE ontology_id = ?",
+        (ontology_id,),
     )
     if row is None:
         return None
-    source, branch, commit, digest, is_clean = row
-    return Checkpoint(source, branch, commit, digest, bool(is_clean))
+    source, branch, commit, digest, is_clean, overlay = row
+    return Checkpoint(source, branch, commit, digest, bool(is_clean), overlay)
 
 
 def was_cut_off(database: Database, ontology_id: str) -> bool:
@@ -145,9 +155,17 @@ def finish(database: Database, ontology_id: str, checkpoint: Checkpoint, run: Ru
     """Set the checkpoint and close the run, in one transaction: every file of the commit is dealt with."""
     with database.transaction():
         database.run(
-            "UPDATE checkpoints SET source = ?, branch = ?, commit_sha = ?, digest = ?, is_clean = 1, saved_at = ?"
-            " WHERE ontology_id = ?",
-            (checkpoint.source, checkpoint.branch, checkpoint.commit, checkpoint.digest, now, ontology_id),
+            "UPDATE checkpoints SET source = ?, branch = ?, commit_sha = ?, digest = ?, overlay = ?, is_clean = 1,"
+            " saved_at = ? WHERE ontology_id = ?",
+            (
+                checkpoint.source,
+                checkpoint.branch,
+                checkpoint.commit,
+                checkpoint.digest,
+                checkpoint.overlay,
+                now,
+                ontology_id,
+            ),
         )
         _close(database, ontology_id, run.run_id, "finished", tally, None, now)
         database.run(

@@ -56,6 +56,12 @@ def entries(database: Database, ontology_id: str, selects: Callable[[bytes], boo
     return [LedgerEntry(*row[:-1], *map(bool, row[-1:])) for path, *row in found if selects(bytes(path))]
 
 
+def saved_blobs(database: Database, ontology_id: str) -> list[str]:
+    """Give the contents that failed files keep the facts of."""
+    found = database.rows(f"SELECT blob_saved {OF_LEDGER} AND blob_saved IS NOT NULL", (ontology_id,))
+    return [blob for (blob,) in found]
+
+
 def first(database: Database, ontology_id: str, limit: int) -> list[LedgerEntry]:
     """Give no more than so many failed files, the first in the order of their paths."""
     return [

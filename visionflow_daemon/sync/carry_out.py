@@ -38,7 +38,13 @@ def carry_out(
 
     def open_reader() -> Reader:
         return Reader(
-            target.repository, job.reading, job.apart, is_careful=is_careful, stop=services.stop, away=turn.away
+            target.repository,
+            job.reading,
+            job.apart,
+            unread=target.unread,
+            is_careful=is_careful,
+            stop=services.stop,
+            away=turn.away,
         )
 
     applier = Applier(open_reader, writer, digest, doubt, report, sleep, services.now)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import TracebackType
@@ -28,7 +28,8 @@ class Reader:
     """Reads the pages of one repository, for one thread.
 
     A file is read in a child process if it is large; all are if `is_careful`, as after a pass that was cut off, perhaps
-    by one of them. While the child is at work, `away` is entered.
+    by one of them. While the child is at work, `away` is entered. `unread` has the reason for each blob that is known
+    to be out of reach.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Reader:
         reading: Reading,
         rules: ApartRules,
         *,
+        unread: Mapping[str, str] | None = None,
         is_careful: bool = False,
         stop: threading.Event | None = None,
         away: Callable[[], AbstractContextManager[None]] = nullcontext,
@@ -44,6 +46,7 @@ class Reader:
         self._path = path
         self._reading = reading
         self._rules = rules
+        self._unread = unread or {}
         self._is_careful = is_careful
         self._away = away
         self._repository = open_repository(path)
@@ -60,6 +63,8 @@ class Reader:
 
     def read(self, entry: TreeEntry) -> Page:
         """Read the page that a path of a tree leads to. Raises PageError, and ObjectError where the blob is missing."""
+        if reason := self._unread.get(entry.blob):
+            raise PageError(reason)
         if entry.kind is not EntryKind.BLOB:
             return Page(format=entry.kind.value, skip_reason=f"a {entry.kind.value}, which is not followed")
         if self._is_careful:

@@ -66,7 +66,7 @@ def run_pass(job: Job, services: Services, find_target: Callable[[], Target]) ->
         planned = make_plan(job, services, target, held, digest)
         if not planned.size and _says_the_same(held, target, digest):
             return _summary(job, services, target, planned, started)
-        mark = f"{target.source} {target.branch} {target.commit} {digest}"
+        mark = f"{target.source} {target.branch} {target.treeish} {digest}"
         if mark == job.held_at and not planned.to_save:
             raise _marked(StillHeldError("the deletions are held still: no other commit has come"), mark)
         is_careful = checkpoint.was_cut_off(services.database, job.ontology_id)
@@ -96,7 +96,11 @@ def _refuse_other_source(job: Job, held: Checkpoint | None, target: Target) -> N
 
 
 def _says_the_same(held: Checkpoint | None, target: Target, digest: str) -> bool:
-    return held == Checkpoint(target.source, target.branch, target.commit, digest, is_clean=True)
+    return held == _reached(target, digest)
+
+
+def _reached(target: Target, digest: str) -> Checkpoint:
+    return Checkpoint(target.source, target.branch, target.commit, digest, is_clean=True, overlay=target.overlay)
 
 
 def _begin(job: Job, services: Services, target: Target, held: Checkpoint | None, planned: Plan) -> Run:
@@ -120,6 +124,7 @@ def _begin(job: Job, services: Services, target: Target, held: Checkpoint | None
         branch=target.branch,
         plan=planned.way.value,
         plan_reason=planned.reason,
+        overlay=target.overlay,
         to_save=planned.to_save,
         to_delete=planned.to_delete,
     )
@@ -167,7 +172,7 @@ def _apply_and_finish(
             services.watcher.ended()
     now = timestamp(services.now())
     if is_whole:
-        reached = Checkpoint(target.source, target.branch, target.commit, digest, is_clean=True)
+        reached = _reached(target, digest)
         persistently(
             lambda: checkpoint.finish(database, job.ontology_id, reached, run, progress.tally, now), services.sleep
         )
@@ -224,6 +229,7 @@ def _summary(
         "pass finished" if run else "nothing to do",
         plan=planned.way.value,
         plan_reason=planned.reason,
+        overlay=target.overlay,
         saved=summary.tally.saved,
         skipped=summary.tally.skipped,
         failed=summary.tally.failed,

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import structlog
 
 from visionflow_daemon.errors import DamageError, ObjectError
-from visionflow_daemon.git import clone, damage, repository
+from visionflow_daemon.git import changes, clone, damage, repository
 from visionflow_daemon.git.credentials import Credentials, is_remote, redact
 from visionflow_daemon.git.repository import Network, Target
-from visionflow_daemon.storage import checkpoint
+from visionflow_daemon.storage import checkpoint, ledger
 from visionflow_daemon.sync.breakers import Breakers
 from visionflow_daemon.sync.job import Job, Services
 from visionflow_daemon.sync.retry import persistently
@@ -31,6 +31,7 @@ class Source:
     """A repository and branch, and what it takes to get at them.
 
     `credentials` reads the secrets afresh each time; relative paths start at `base`; clones are under `state`.
+    `follows_disk`: what is read is the work tree of a checkout on this machine, saved but not committed, too.
     """
 
     location: str
@@ -39,6 +40,7 @@ class Source:
     state: Path
     credentials: Callable[[], Credentials]
     network: Network
+    follows_disk: bool = False
 
 
 def sync(source: Source, job: Job, services: Services) -> Summary:
@@ -61,6 +63,8 @@ def sync(source: Source, job: Job, services: Services) -> Summary:
 
 def _sync_mending(source: Source, job: Job, services: Services) -> Summary:
     """Run a pass; a clone that proves to be damaged on the way is made anew."""
+    if source.follows_disk:
+        return _sync_disk(source, job, services)
     if not is_remote(source.location):
         return run_pass(job, services, lambda: repository.find_local(source.location, source.branch, source.base))
     place = clone.clone_path(source.state, source.location)
@@ -73,6 +77,37 @@ def _sync_mending(source: Source, job: Job, services: Services) -> Summary:
 
     if joined := keep_tidy(place, services.stop):
         log.info("packs joined", clone=str(place), packs=joined)
+    return summary
+
+
+def _sync_disk(source: Source, job: Job, services: Services) -> Summary:
+    """Run a pass over the files on disk; a store of them that may be damaged is made anew."""
+    from visionflow_daemon.git import overlay, overlay_store  # noqa: PLC0415 - for work trees alone
+
+    limits = job.reading.limits
+    checkout = overlay.Checkout(
+        source.location,
+        source.branch,
+        source.base,
+        overlay_store.store_path(source.state, services.database.path, job.ontology_id),
+        changes.selection(job.include, job.exclude),
+        max(limits.page_bytes, limits.rdf_bytes),
+        services.sleep,
+    )
+
+    def once(*, anew: bool) -> Summary:
+        with ExitStack() as held:
+            return run_pass(job, services, lambda: held.enter_context(overlay.laid(checkout, anew=anew)))
+
+    try:
+        summary = once(anew=False)
+    except DamageError as error:
+        log.warning("store damaged", store=str(checkout.store), reason=str(error))
+        summary = once(anew=True)
+    if summary.run_id is not None and summary.is_whole:
+        reached = checkpoint.load(services.database, job.ontology_id)
+        trees = [reached.treeish] if reached is not None and reached.treeish is not None else []
+        overlay_store.tidy(checkout.store, trees, ledger.saved_blobs(services.database, job.ontology_id))
     return summary
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
+from visionflow_daemon.errors import ObjectError
 from visionflow_daemon.formats.choose import reading_digest
 from visionflow_daemon.git import changes
-from visionflow_daemon.git.repository import Target, has_commit, open_repository
+from visionflow_daemon.git.repository import Target, has_tree, objects_read, open_repository
 from visionflow_daemon.model import TreeEntry, timestamp
 from visionflow_daemon.storage import files, ledger
 from visionflow_daemon.storage.checkpoint import Checkpoint
@@ -22,17 +23,22 @@ MOST_BY_DIFF = 20_000
 def make_plan(job: Job, services: Services, target: Target, held: Checkpoint | None, digest: str) -> Plan:
     """Plan a pass: by the diff of two commits where the checkpoint allows it, else by tree against table."""
     known = None
-    if held is not None and held.commit is not None:
-        present = has_commit(target.repository, held.commit)
-        known = plan.Known(held.commit, held.digest, held.is_clean, present)
+    since = held.treeish if held is not None else None
+    if held is not None and since is not None:
+        present = has_tree(target.repository, since)
+        known = plan.Known(since, held.digest, held.is_clean, present)
     way, reason = plan.choose_way(known, digest, full=job.full)
     now = timestamp(services.now())
-    if way is Way.DIFF and held is not None and held.commit is not None:
-        changed = _changed(job, target, held.commit)
-        if len(changed) <= MOST_BY_DIFF:
-            due = _due(job, services, target, now)
-            return plan.from_diff(reason, changed, due)
-        reason = f"more than {MOST_BY_DIFF:,} files changed since {held.commit[:12]}"
+    if way is Way.DIFF and since is not None:
+        try:
+            changed = _changed(job, target, since)
+        except ObjectError:  # collected as garbage in part: a commit that is gone may have left its id
+            reason = f"the checkpoint {since[:12]} is no longer whole in the repository"
+        else:
+            if len(changed) <= MOST_BY_DIFF:
+                due = _due(job, services, target, now)
+                return plan.from_diff(reason, changed, due)
+            reason = f"more than {MOST_BY_DIFF:,} files changed since {since[:12]}"
 
     def pairs() -> plan.Pairs:
         return plan.beside(_tree(job, target), files.known_files(services.database, job.ontology_id))
@@ -41,33 +47,37 @@ def make_plan(job: Job, services: Services, target: Target, held: Checkpoint | N
 
 
 def _changed(job: Job, target: Target, since: str) -> list[tuple[bytes, TreeEntry | None]]:
-    """Give what changed since a commit; of more than MOST_BY_DIFF files, one more than that."""
-    if since == target.commit:  # libgit2 would read both trees to see that they are the same
+    """Give what changed since a commit or tree; of more than MOST_BY_DIFF files, one more than that.
+
+    Raises ObjectError where one of the two can't be read.
+    """
+    if since == target.treeish:  # libgit2 would read both trees to see that they are the same
         return []
     repository = open_repository(target.repository)
     try:
         selects = changes.selection(job.include, job.exclude)
-        return list(islice(changes.diff(repository, since, target.commit, selects), MOST_BY_DIFF + 1))
+        with objects_read():
+            return list(islice(changes.diff(repository, since, target.treeish, selects), MOST_BY_DIFF + 1))
     finally:
         repository.free()
 
 
 def _due(job: Job, services: Services, target: Target, now: str) -> list[tuple[bytes, TreeEntry | None]]:
-    """Give the files of the ledger whose next attempt is due, as they are in the target commit."""
+    """Give the files of the ledger whose next attempt is due, as they are in the target."""
     due = ledger.due_paths(services.database, job.ontology_id, now)
     if not due:
         return []
     repository = open_repository(target.repository)
     try:
-        return [(path, changes.find(repository, target.commit, path)) for path in due]
+        return [(path, changes.find(repository, target.treeish, path)) for path in due]
     finally:
         repository.free()
 
 
 def _tree(job: Job, target: Target) -> Iterator[TreeEntry]:
-    """Walk the selected files of the target commit, with a handle of its own."""
+    """Walk the selected files of the target, with a handle of its own."""
     repository = open_repository(target.repository)
     try:
-        yield from changes.walk(repository, target.commit, changes.selection(job.include, job.exclude))
+        yield from changes.walk(repository, target.treeish, changes.selection(job.include, job.exclude))
     finally:
         repository.free()

@@ -53,8 +53,9 @@ class Due:
 def differences(job: Job, services: Services, repository_path: Path, scratch: Path) -> Iterator[Difference]:
     """Give every row that is missing, too many or different, kind by kind and file by file.
 
-    What is due is the tree of the commit that the database claims to hold, and for the files of its ledger their last
-    good content. Waits for a running pass as long as for the lock. `scratch` is the folder for the second database.
+    What is due is the tree that the database claims to hold, of a commit or with files on disk laid over it, and for
+    the files of its ledger their last good content. Waits for a running pass as long as for the lock. `scratch` is the
+    folder for the second database.
     Raises ConfigError where the two can't be compared, and SourceError for a repository that can't be read.
     """
     repository = open_repository(repository_path)
@@ -62,9 +63,9 @@ def differences(job: Job, services: Services, repository_path: Path, scratch: Pa
         with (
             Reader(repository_path, job.reading, job.apart) as reader,
             _scratch_database(scratch) as expected,
-            _settled(job, services) as commit,
+            _settled(job, services) as treeish,
         ):
-            yield from _fill(job, services, repository, reader, commit, expected)
+            yield from _fill(job, services, repository, reader, treeish, expected)
             yield from compare(expected, services.database, job.ontology_id)
     finally:
         repository.free()
@@ -83,20 +84,20 @@ def repair(job: Job, services: Services, repository_path: Path, scratch: Path) -
 
 @contextmanager
 def _settled(job: Job, services: Services) -> Iterator[str]:
-    """Read the database in one snapshot in which no pass is under way, and give the commit that it claims to hold."""
+    """Read the database in one snapshot in which no pass is under way, and give the commit or tree that it holds."""
     deadline = time.monotonic() + job.lock_timeout
     while True:
         with services.database.snapshot():
             held = checkpoint.load(services.database, job.ontology_id)
             if held is None:
                 raise ConfigError(f"nothing was synced into ontology {job.ontology_id!r} yet: run a pass first")
-            if held.is_clean and held.commit is not None:
+            if held.is_clean and held.treeish is not None:
                 if held.digest != selection_digest(job):
                     raise ConfigError(
                         "globs, prefixes, limits or the parser are not those of the last pass: give the same options, "
                         "or run a pass with these first"
                     )
-                yield held.commit
+                yield held.treeish
                 return
         if time.monotonic() >= deadline:
             raise ConfigError("a pass is running, or the last one was cut off: run a pass to its end first")
@@ -117,12 +118,12 @@ def _scratch_database(folder: Path) -> Iterator[Database]:
 
 
 def _fill(
-    job: Job, services: Services, repository: pygit2.Repository, reader: Reader, commit: str, expected: Database
+    job: Job, services: Services, repository: pygit2.Repository, reader: Reader, treeish: str, expected: Database
 ) -> Iterator[Difference]:
     """Feed the second database what is due; give the files whose record differs from the tree."""
     writer = Writer(expected, job.ontology_id, lambda: timestamp(services.now()))
     digest = reading_digest(job.reading)
-    tree = changes.walk(repository, commit, changes.selection(job.include, job.exclude))
+    tree = changes.walk(repository, treeish, changes.selection(job.include, job.exclude))
     known_files = files.known_files(services.database, job.ontology_id)
     done = 0
     services.watcher.started(files.totals(services.database, job.ontology_id).files)
@@ -174,7 +175,7 @@ def _page(job: Job, services: Services, reader: Reader, due: Due) -> Page | Page
 def _mend(job: Job, services: Services, repository_path: Path, found: Iterable[Difference]) -> None:
     """Save the files that differ again, then derive again what differs without them."""
     held = checkpoint.load(services.database, job.ontology_id)
-    commit = held.commit if held is not None else None
+    treeish = held.treeish if held is not None else None
     touched = Touched()
     paths = set()
     for difference in found:
@@ -193,7 +194,7 @@ def _mend(job: Job, services: Services, repository_path: Path, found: Iterable[D
     try:
         with Reader(repository_path, job.reading, job.apart) as reader:
             for path in sorted(paths):
-                entry = changes.find(repository, commit, path) if commit is not None else None
+                entry = changes.find(repository, treeish, path) if treeish is not None else None
                 _mend_file(job, services, reader, path, entry)
     finally:
         repository.free()
