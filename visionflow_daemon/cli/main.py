@@ -13,8 +13,9 @@ import peewee
 from visionflow_daemon import lean
 from visionflow_daemon.cli import tables
 from visionflow_daemon.cli.ledger import failures, retry
+from visionflow_daemon.cli.migrate import migrate
 from visionflow_daemon.cli.settings import DATABASE_PATH, Options, common, load, of_source
-from visionflow_daemon.cli.verbs import check_config, dump, migrate, parse, status
+from visionflow_daemon.cli.verbs import check_config, dump, parse, status
 from visionflow_daemon.cli.verify import verify
 from visionflow_daemon.errors import ConfigError, ExitCode, VisionflowError
 from visionflow_daemon.storage import trouble

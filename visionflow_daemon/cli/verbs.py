@@ -99,25 +99,6 @@ def dump(context: click.Context, /, **given: Any) -> None:  # noqa: ANN401 - cli
     sys.stdout.buffer.flush()
 
 
-@click.command()
-@common
-@as_json
-@click.pass_context
-def migrate(context: click.Context, /, *, as_json: bool, **given: Any) -> None:  # noqa: ANN401 - click's parameters
-    """Bring the database's schema up to date; a pass does so by itself."""
-    from visionflow_daemon.storage import migrate as migrations  # noqa: PLC0415
-
-    config = load(merged(context, **given))
-    database, applied = migrations.open_migrated(config.database, config.base, busy_timeout=config.sync.busy_timeout)
-    version = migrations.current_version(database)
-    if as_json:
-        tables.echo_json({"applied": [each.version for each in applied], "version": version})
-        return
-    for each in applied:
-        click.echo(f"applied {each.version:04} {each.name}")
-    click.echo(harmless(f"{database.path} has schema version {version}"))
-
-
 @click.command("check-config")
 @common
 @as_json

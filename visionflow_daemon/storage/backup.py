@@ -38,8 +38,9 @@ class Copy:
 def copy_database(source: Database, target: Path) -> Copy:
     """Copy a database into a file that isn't there yet, by SQLite's online backup; verify it, then name it.
 
-    The copy is the database as of one moment, whatever is written meanwhile; with a write-ahead log nobody waits for it. Raises DatabaseError where the disk has
-    no room or `target` exists, CorruptError where the copy isn't sound; no file stays then.
+    The copy is the database as of one moment, whatever is written meanwhile; with a write-ahead log nobody waits for
+    it. Raises DatabaseError where the disk has no room or `target` exists, CorruptError where the copy isn't sound; no
+    file stays then.
     """
     started = time.monotonic()
     if target.exists():

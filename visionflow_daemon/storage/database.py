@@ -151,8 +151,9 @@ def open_database(
 ) -> Database:
     """Open the database that a URL or a plain path names; relative paths start at `base`.
 
-    With `read_only` or `is_remade`, the file must exist. Raises ConfigError for a URL that isn't understood, DatabaseError for a
-    place where no database can be and for a file that is none, and CorruptError for a damaged one: it is not touched.
+    With `read_only` or `is_remade`, the file must exist. Raises ConfigError for a URL that isn't understood,
+    DatabaseError for a place where no database can be and for a file that is none, and CorruptError for a damaged one:
+    it is not touched.
     """
     path = database_path(url, base)
     if path.is_dir():

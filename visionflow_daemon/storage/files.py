@@ -82,7 +82,8 @@ class Totals:
 def known_files(database: Database, ontology_id: str) -> Iterator[KnownFile]:
     """Give all files in the order of their paths' bytes.
 
-    The file `legacy:` of an old database, whose path is empty, is none of them. They are asked for in parts: an open cursor would keep SQLite's log from being emptied while others write.
+    The file `legacy:` of an old database, whose path is empty, is none of them. They are asked for in parts: an open
+    cursor would keep SQLite's log from being emptied while others write.
     """
     last = b""
     while found := database.rows(KNOWN_BEHIND, (ontology_id, last, PART)):

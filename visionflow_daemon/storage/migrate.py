@@ -1,4 +1,4 @@
-"""Brings the schema up to date, or back: numbered migrations, each applied in a transaction together with its record."""
+"""Brings the schema up to date, or back: numbered migrations, each in a transaction together with its record."""
 
 from __future__ import annotations
 
@@ -85,8 +85,10 @@ def pending(database: Database) -> list[Migration]:
     return [migration for migration in known if migration.version not in applied]
 
 
-def open_migrated(url: str, base: Path, *, busy_timeout: float = BUSY_TIMEOUT) -> tuple[Database, list[Migration]]:
-    """Open a database to write it, with its schema up to date; give what was applied for that.
+def open_migrated(
+    url: str, base: Path, *, busy_timeout: float = BUSY_TIMEOUT, to: int | None = None
+) -> tuple[Database, list[Migration]]:
+    """Open a database to write it, with its schema up to date, or at a version; give what was applied for that.
 
     A file that isn't ours is told by a connection that only reads: opening it to write would change its header.
     """
@@ -105,7 +107,7 @@ def open_migrated(url: str, base: Path, *, busy_timeout: float = BUSY_TIMEOUT) -
     database = open_database(url, base, busy_timeout=busy_timeout)
     try:
         with told(path):
-            return database, migrate(database)
+            return database, migrate(database, to)
     except BaseException:
         database.close()
         raise
@@ -119,8 +121,13 @@ def migrate(database: Database, to: int | None = None) -> list[Migration]:
     if not _up_to(pending(database), to):
         return []
     with database.transaction():
-        due = _up_to(pending(database), to)
-        apply(database, due)
+        return apply_pending(database, to)
+
+
+def apply_pending(database: Database, to: int | None = None) -> list[Migration]:
+    """Apply what the database lacks, up to a version, within a transaction."""
+    due = _up_to(pending(database), to)
+    apply(database, due)
     return due
 
 
@@ -136,11 +143,23 @@ def apply(database: Database, due: Iterable[Migration]) -> None:
 
 def steps_back(database: Database, to: int) -> list[Migration]:
     """List the migrations to take back to come to a version, the last one first. Raises ConfigError for no such one."""
+    require_known(to)
     known = {migration.version: migration for migration in migrations()}
+    pending(database)  # a schema newer than the program is not taken back by it
     applied = _applied(database)
-    if to != 0 and to not in known:
-        raise ConfigError(f"--to: there is no schema version {to}; there are {', '.join(map(str, sorted(known)))}")
     return [known[version] for version in sorted(applied, reverse=True) if version > to]
+
+
+def require_known(to: int | None) -> None:
+    """Raise ConfigError for a version that there is none of."""
+    known = [migration.version for migration in migrations()]
+    if to is not None and to not in {0, *known}:
+        raise ConfigError(f"--to: there is no schema version {to}; there are {', '.join(map(str, known))}")
+
+
+def is_applied(database: Database, name: str) -> bool:
+    """Tell whether a migration was applied."""
+    return any(each.name == name and each.version in _applied(database) for each in migrations())
 
 
 def take_back(database: Database, steps: Iterable[Migration]) -> None:

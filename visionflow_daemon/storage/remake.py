@@ -58,15 +58,15 @@ def remake(place: Place, ontologies: Callable[[Database], Iterable[str]], change
     not sound afterwards. Raises LockedError, BusyError, CorruptError or DatabaseError, each in words.
     """
     started = time.monotonic()
-    with _opened(place.reading()) as looked_at:
+    with opened(place.reading()) as looked_at:
         path = looked_at.path
         with trouble.told(path):
             named = sorted(set(ontologies(looked_at)))
             require_room(path.parent, TIMES_THE_SIZE * size_of(looked_at))
-    with ExitStack() as locks, _opened(place.remaking()) as database, trouble.told(path):
+    with ExitStack() as locks, opened(place.remaking()) as database, trouble.told(path):
         for ontology_id in named:
             locks.enter_context(ontology_lock(path, ontology_id, place.lock_timeout))
-        with database.transaction(), _opened(place.reading()) as source:
+        with database.transaction(), opened(place.reading()) as source:
             backup = copy_database(source, _backup_path(path))
             answer = _changed(database, change)
         settle(database)
@@ -76,11 +76,11 @@ def remake(place: Place, ontologies: Callable[[Database], Iterable[str]], change
 def try_out(place: Place, change: Callable[[Database], T]) -> Remade[T]:
     """Make the same change to a copy of the database, which is thrown away."""
     started = time.monotonic()
-    with _opened(place.reading()) as source, trouble.told(source.path):
+    with opened(place.reading()) as source, trouble.told(source.path):
         require_room(source.path.parent, (TIMES_THE_SIZE + 1) * size_of(source))
         with a_copy_of(source, source.path.parent) as copy:
             trial = Place(str(copy), copy.parent, place.busy_timeout)
-            with _opened(trial.remaking()) as database, database.transaction():
+            with opened(trial.remaking()) as database, database.transaction():
                 answer = _changed(database, change)
     return Remade(answer, None, time.monotonic() - started)
 
@@ -132,7 +132,8 @@ def _backup_path(path: Path) -> Path:
 
 
 @contextmanager
-def _opened(database: Database) -> Iterator[Database]:
+def opened(database: Database) -> Iterator[Database]:
+    """Close a database at the end."""
     try:
         yield database
     finally:

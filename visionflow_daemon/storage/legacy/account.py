@@ -9,7 +9,7 @@ from visionflow_daemon.errors import DatabaseError
 from visionflow_daemon.storage.database import Database, Row
 from visionflow_daemon.storage.legacy import quarantine
 from visionflow_daemon.storage.legacy.adopt import PARENTS, Adoption
-from visionflow_daemon.storage.legacy.archive import NUMBER, archived
+from visionflow_daemon.storage.legacy.archive import archived
 from visionflow_daemon.storage.legacy.convert import digest
 from visionflow_daemon.storage.legacy.shapes import AXIOMS, CLASSES, HIERARCHY, PROPERTIES, quoted
 
@@ -81,7 +81,9 @@ def account_for(adoption: Adoption, notes: list[str]) -> Account:
         for name, count in tables.items()
         if count.rows != count.in_place + count.in_quarantine
     ]
-    doubts += [f"{what}: {before:,} before, {after:,} after" for what, (before, after) in meanings.items() if before != after]
+    doubts += [
+        f"{what}: {before:,} before, {after:,} after" for what, (before, after) in meanings.items() if before != after
+    ]
     doubts += _other_content(database)
     if doubts:
         raise DatabaseError(f"not everything is accounted for ({'; '.join(doubts)}): all was undone")
@@ -123,14 +125,22 @@ def _meanings(adoption: Adoption) -> Iterator[tuple[str, tuple[int, int]]]:
             if column := tables[name].roles.get(role):
                 yield (
                     f"{role}s of {'classes' if what == 'class' else 'properties'}",
-                    (_one(database, f"{rows} AND a.{quoted(column)} IS NOT NULL"), _one(database, f"{declared} AND {role} IS NOT NULL")),
+                    (
+                        _one(database, f"{rows} AND a.{quoted(column)} IS NOT NULL"),
+                        _one(database, f"{declared} AND {role} IS NOT NULL"),
+                    ),
                 )
-    yield "parents", (_one(database, f"SELECT COUNT(*) FROM ({OLD_PARENTS} GROUP BY 1, 2, 3)"), _one(database, f"SELECT COUNT(*) FROM ({NEW_PARENTS})"))
-    stated = "SELECT COUNT(*) FROM owl_axioms WHERE file_id = 0 AND is_parent = {}"
+    yield (
+        "parents",
+        (
+            _one(database, f"SELECT COUNT(*) FROM ({OLD_PARENTS} GROUP BY 1, 2, 3)"),
+            _one(database, f"SELECT COUNT(*) FROM ({NEW_PARENTS})"),
+        ),
+    )
     became = f"SELECT COUNT(*) FROM legacy_rows WHERE table_name = '{AXIOMS}'"
     inferred = _one(database, "SELECT COUNT(*) FROM owl_axioms WHERE file_id IS NULL")
-    made = _one(database, stated.format(0)) + _one(database, stated.format(1)) - adoption.made_axioms
-    yield "axioms", (_one(database, became), made + inferred)
+    own = _one(database, "SELECT COUNT(*) FROM owl_axioms WHERE file_id = 0") - adoption.made_axioms
+    yield "axioms", (_one(database, became), own + inferred)
 
 
 def _other_content(database: Database) -> Iterator[str]:
@@ -151,4 +161,3 @@ def _is_other(row: Row) -> bool:
 
 def _one(database: Database, query: str) -> int:
     return int((database.row(query) or (0,))[0])
-

@@ -15,7 +15,7 @@ from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.facts import AXIOMS_PER_FILE
 from visionflow_daemon.storage.legacy import convert, quarantine
 from visionflow_daemon.storage.legacy.archive import NUMBER, archived
-from visionflow_daemon.storage.legacy.convert import OldAxiom, OldClass, Oddities, OldProperty, Reader, digest
+from visionflow_daemon.storage.legacy.convert import Oddities, OldAxiom, OldClass, OldProperty, Reader, digest
 from visionflow_daemon.storage.legacy.quarantine import Reason
 from visionflow_daemon.storage.legacy.remainder import FILE_ID, NAME, PATH
 from visionflow_daemon.storage.legacy.shapes import AXIOMS, CLASSES, HIERARCHY, PROPERTIES, OldTable, Shape, names
@@ -61,17 +61,17 @@ NOTE = (
 )
 NAME_CLASSES = (
     "INSERT INTO owl_classes (ontology_id, class_iri, is_declared, is_public, properties, last_synced, created_at,"
-    " updated_at) SELECT DISTINCT ontology_id, {}, 0, 0, '{{}}', :now, :now, :now FROM owl_axioms"
-    " WHERE ontology_id = :o AND file_id = :f AND is_parent = 1 ON CONFLICT DO NOTHING"
+    " updated_at) SELECT DISTINCT ontology_id, {}, 0, 0, '{{}}', ?3, ?3, ?3 FROM owl_axioms"
+    " WHERE ontology_id = ?1 AND file_id = ?2 AND is_parent = 1 ON CONFLICT DO NOTHING"
 )
 ADD_PARENTS = (
     "INSERT INTO owl_class_hierarchy (ontology_id, class_iri, parent_iri) SELECT DISTINCT ontology_id, subject, object"
-    " FROM owl_axioms WHERE ontology_id = :o AND file_id = :f AND is_parent = 1"
+    " FROM owl_axioms WHERE ontology_id = ?1 AND file_id = ?2 AND is_parent = 1"
 )
 USED_PROPERTIES = (
     "INSERT INTO owl_properties (ontology_id, property_iri, property_type, characteristics, is_declared, created_at,"
-    " updated_at) SELECT ontology_id, property_iri, MIN(property_type), '[]', 0, :now, :now FROM property_uses"
-    " WHERE ontology_id = :o GROUP BY ontology_id, property_iri ON CONFLICT DO NOTHING"
+    " updated_at) SELECT ontology_id, property_iri, MIN(property_type), '[]', 0, ?3, ?3 FROM property_uses"
+    " WHERE ontology_id = ?1 GROUP BY ontology_id, property_iri ON CONFLICT DO NOTHING"
 )
 HAS_CLASS = "SELECT 1 FROM class_facts WHERE ontology_id = ? AND file_id = ? AND class_iri = ?"
 
@@ -106,7 +106,9 @@ def adopt(adoption: Adoption) -> None:
     """Make facts, and what is derived from them, of all rows in the archive."""
     database = adoption.database
     database.run("CREATE TEMPORARY TABLE said (key TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID")
-    database.run("CREATE TEMPORARY TABLE taken (ontology_id TEXT, id INTEGER, PRIMARY KEY (ontology_id, id)) WITHOUT ROWID")
+    database.run(
+        "CREATE TEMPORARY TABLE taken (ontology_id TEXT, id INTEGER, PRIMARY KEY (ontology_id, id)) WITHOUT ROWID"
+    )
     try:
         _find_ontologies(adoption)
         for ontology_id in adoption.ontologies:
@@ -174,9 +176,7 @@ def _in_order(
             quarantine.add(adoption.database, where, table.name, number, Reason.NAMELESS, missing, row)
         elif not place(number, row, old):
             why = Reason.SAME_IRI if is_named and table.name != HIERARCHY else Reason.SAID_TWICE
-            quarantine.add(
-                adoption.database, reader.ontology(row), table.name, number, why, _why(why, old), row
-            )
+            quarantine.add(adoption.database, reader.ontology(row), table.name, number, why, _why(why, old), row)
 
     for number, row in rows(adoption.database, table):
         if is_named and not reader.is_as_written(row, "iri") and reader.iri(row, "iri") is not None:
@@ -240,7 +240,7 @@ def _axioms(adoption: Adoption, table: OldTable) -> None:
             if not old.is_inferred and not _is_new(database, ontology_id, old.digest):
                 continue
             _add_axiom(adoption, ontology_id, old)
-            database.run(NOTE, (AXIOMS, number, ontology_id, old.subject, old.object, old.digest))
+            database.run(NOTE, (AXIOMS, number, ontology_id, old.subject, old.object, old.kind))
             placed = True
         return placed
 
@@ -330,9 +330,9 @@ def _is_free(database: Database, ontology_id: str, number: int) -> bool:
 
 def _derive(database: Database, ontology_id: str, now: str) -> None:
     """Derive what the facts make beside the rows that were written with them."""
-    values = {"o": ontology_id, "f": FILE_ID, "now": now}
+    values = (ontology_id, FILE_ID, now)
     for column in ("subject", "object"):
         database.run(NAME_CLASSES.format(column), values)
-    database.run(ADD_PARENTS, values)
+    database.run(ADD_PARENTS, values[:2])
     derive.recount(database, ontology_id)
     database.run(USED_PROPERTIES, values)

@@ -11,12 +11,13 @@ import re
 import sqlite3
 from collections.abc import Iterable, Mapping
 from contextlib import closing, suppress
+from pathlib import Path
 
 import peewee
 
 from visionflow_daemon.errors import DatabaseError
 from visionflow_daemon.storage.database import Database, Row
-from visionflow_daemon.storage.legacy.shapes import ROWID_NAMES, OldTable, Shape, names, quoted
+from visionflow_daemon.storage.legacy.shapes import ROWID_NAMES, OldTable, Shape, names, quoted, shape_of
 
 ARCHIVE = "legacy_{}"
 NUMBER = "archive_row"
@@ -50,7 +51,9 @@ def describe(database: Database, shape: Shape) -> list[Row]:
     if "sqlite_sequence" in there:
         kept += [
             ("sequence", name, name, str(number))
-            for name, number in database.rows(f"SELECT name, seq FROM sqlite_sequence WHERE name IN ({marks})", tuple(shape.tables))
+            for name, number in database.rows(
+                f"SELECT name, seq FROM sqlite_sequence WHERE name IN ({marks})", tuple(shape.tables)
+            )
         ]
     if "sqlite_stat1" in there:
         kept.append(("statistics", "sqlite_stat1", "", ""))
@@ -91,6 +94,17 @@ def tables(database: Database) -> list[str]:
     return [name for name, _, _ in kept(database, "table")]
 
 
+def old_shape(database: Database) -> Shape:
+    """Tell the shape of the tables in the archive."""
+    scratch = Database(Path(":memory:"), is_scratch=True)
+    try:
+        for _, _, sql in kept(database, "table"):
+            scratch.run(sql)
+        return shape_of(scratch)
+    finally:
+        scratch.close()
+
+
 def set_up_again(database: Database) -> None:
     """Make the old tables anew, empty, with the indexes that keep rows apart; ours must be gone."""
     for _, _, sql in kept(database, "table"):
@@ -107,8 +121,11 @@ def finish_again(database: Database) -> None:
         database.run(sql)
     for name, _, number in kept(database, "sequence"):
         database.run("DELETE FROM sqlite_sequence WHERE name = ?", (name,))
-        database.run("INSERT INTO sqlite_sequence (name, seq) SELECT ?, MAX(?, seq) FROM"
-                     f" (SELECT COALESCE(MAX({_rowid(database, name)}), 0) AS seq FROM {name})", (name, int(number)))
+        database.run(
+            "INSERT INTO sqlite_sequence (name, seq) SELECT ?, MAX(?, seq) FROM"
+            f" (SELECT COALESCE(MAX({_rowid(database, name)}), 0) AS seq FROM {name})",
+            (name, int(number)),
+        )
     _declare(database, {name: sql for name, _, sql in kept(database, "reference")})
 
 
@@ -154,7 +171,7 @@ def _referring(database: Database, shape: Shape) -> list[tuple[str, str]]:
         for name, sql in database.rows(
             "SELECT m.name, m.sql FROM sqlite_master m WHERE m.type = 'table' AND m.sql IS NOT NULL"
             f" AND m.name NOT IN ({marks}) AND EXISTS (SELECT 1 FROM pragma_foreign_key_list(m.name) f"
-            f" WHERE LOWER(f.\"table\") IN ({marks})) ORDER BY m.rowid",
+            f' WHERE LOWER(f."table") IN ({marks})) ORDER BY m.rowid',
             (*shape.tables, *shape.tables),
         )
     ]
@@ -166,7 +183,7 @@ def _referred(database: Database, shape: Shape) -> set[tuple[str, ...]]:
     for name, _ in _referring(database, shape):
         keys: dict[tuple[int, str], list[str]] = {}
         for number, table, column in database.rows(
-            "SELECT id, LOWER(\"table\"), \"to\" FROM pragma_foreign_key_list(?) ORDER BY id, seq", (name,)
+            'SELECT id, LOWER("table"), "to" FROM pragma_foreign_key_list(?) ORDER BY id, seq', (name,)
         ):
             if table in shape.tables and column is not None:
                 keys.setdefault((number, table), []).append(column)
@@ -203,7 +220,6 @@ def _declare(database: Database, declared: Mapping[str, str]) -> None:
         database.run_many(SET_SQL, [(sql, name) for name, sql in sorted(declared.items())])
     finally:
         database.run("PRAGMA writable_schema = RESET")
-    there = dict(database.rows("SELECT name, sql FROM sqlite_master WHERE type = 'table'"))
+    there: dict[str, str] = dict(database.rows("SELECT name, sql FROM sqlite_master WHERE type = 'table'"))
     if wrong := [name for name, sql in declared.items() if there.get(name) != sql]:
         raise DatabaseError(f"foreign keys of {', '.join(wrong)} can't be changed: this SQLite does not permit it")
-

@@ -108,6 +108,11 @@ class OldAxiom:
         return kind if self.property_iri is not None and kind.endswith("Property") else None
 
     @property
+    def kind(self) -> str:
+        """Say who says so."""
+        return "inferred" if self.is_inferred else "stated"
+
+    @property
     def digest(self) -> str:
         """Tell one axiom from another."""
         return digest(self.axiom_type, self.subject, self.property_iri, self.object, self.annotations)

@@ -1,23 +1,29 @@
-"""Adopts an old database, as one change that is made as a whole or not at all."""
+"""Adopts an old database, or gives it back: one change that is made as a whole or not at all."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import peewee
 
-from visionflow_daemon.errors import DatabaseError
+from visionflow_daemon.errors import ConfigError, DatabaseError
 from visionflow_daemon.model import timestamp
-from visionflow_daemon.storage import migrate
+from visionflow_daemon.storage import files, migrate
 from visionflow_daemon.storage.database import Database
-from visionflow_daemon.storage.legacy import archive
+from visionflow_daemon.storage.legacy import archive, remainder
 from visionflow_daemon.storage.legacy.account import Account, account_for, rows_of_others
 from visionflow_daemon.storage.legacy.adopt import Adoption, adopt
 from visionflow_daemon.storage.legacy.archive import archived
+from visionflow_daemon.storage.legacy.give_back import Returned, give_back
+from visionflow_daemon.storage.legacy.remainder import Remainder
 from visionflow_daemon.storage.legacy.shapes import TABLES, Shape, quoted, shape_of
-from visionflow_daemon.storage.remake import Place, Remade, remake, require_references, try_out
+from visionflow_daemon.storage.remake import Place, Remade, opened, remake, require_references, try_out
+
+LEGACY_VERSION = 5
+"""The migration that makes the tables in which an old database is remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,73 @@ def adopt_database(place: Place, rules: Rules, *, is_trial: bool = False) -> Rem
                 yield from (str(value).strip() for (value,) in found if isinstance(value, str) and value.strip())
 
     return try_out(place, change) if is_trial else remake(place, ontologies, change)
+
+
+def give_back_database(place: Place, *, may_lose: bool, is_trial: bool = False) -> Remade[Returned]:
+    """Give an adopted database its old shape again; on a copy that is thrown away where it `is_trial`."""
+
+    def change(database: Database) -> Returned:
+        return _give_back(database, may_lose=may_lose or is_trial)
+
+    if is_trial:
+        return try_out(place, change)
+    with opened(place.reading()) as database:
+        require_adopted(database)
+        (journal,) = (name for name, _, _ in archive.kept(database, "journal"))
+    done = remake(place, files.ontologies, change)
+    if journal != "wal":
+        with opened(place.remaking()) as database, suppress(peewee.DatabaseError):  # another program may hold it open
+            database.run(f"PRAGMA journal_mode = {journal}")
+    return done
+
+
+def discard_remainder(place: Place, ontology_id: str) -> Remade[Remainder]:
+    """Remove what no file has claimed of one ontology. Raises ConfigError where there is nothing."""
+
+    def change(database: Database) -> Remainder:
+        migrate.require_current(database)
+        if not remainder.exists(database, ontology_id):
+            raise ConfigError(f"nothing of an older VisionFlow is left in ontology {ontology_id!r}")
+        done = remainder.discard(database, ontology_id, timestamp(datetime.now(UTC)))
+        require_references(database, sorted(migrate.own_names() & _tables(database)))
+        return done
+
+    return remake(place, lambda _: [ontology_id], change)
+
+
+def require_adopted(database: Database) -> None:
+    """Raise DatabaseError for a database that was never of an old shape."""
+    if migrate.current_version(database) < LEGACY_VERSION or not archive.tables(database):
+        raise DatabaseError(
+            f"{database.path} was not made of an older VisionFlow's: there is no old shape to go back to. "
+            "`migrate down --to N` takes the schema back to an older version"
+        )
+
+
+def _give_back(database: Database, *, may_lose: bool) -> Returned:
+    require_adopted(database)
+    ours = {*TABLES, *(archived(name) for name in TABLES), *migrate.own_names()}
+    before = rows_of_others(database, ours)
+    had_statistics = bool(archive.kept(database, "statistics"))
+    done = give_back(database)
+    lost = {what: number for what, number in done.lost.items() if number}
+    if lost and not may_lose:
+        shown = ", ".join(f"{number:,} {what}" for what, number in sorted(lost.items()))
+        raise DatabaseError(
+            f"the old shape has no place for all that came since ({shown}): give --allow-loss to leave it out. "
+            "Nothing was touched"
+        )
+    archive.drop(database)
+    for name in sorted(_tables(database)):
+        if name.removeprefix("present_") in TABLES and name.startswith("present_"):
+            database.run(f"DROP TABLE {name}")
+    for name in sorted((migrate.own_names() - set(TABLES)) & _tables(database)):
+        database.run(f"DROP TABLE {name}")
+    if not had_statistics and "sqlite_stat1" in _tables(database):
+        database.run("DROP TABLE sqlite_stat1")
+    if before != rows_of_others(database, ours):
+        raise DatabaseError("tables of other programs have other rows than before: all was undone")
+    return done
 
 
 def _adopt(database: Database, rules: Rules) -> Account:

@@ -23,7 +23,12 @@ class Reason(StrEnum):
 
 
 def add(
-    database: Database, ontology_id: str | None, table: str, number: int, reason: Reason, detail: str,
+    database: Database,
+    ontology_id: str | None,
+    table: str,
+    number: int,
+    reason: Reason,
+    detail: str,
     row: Mapping[str, object],
 ) -> None:
     """Put a row into quarantine."""

@@ -91,10 +91,15 @@ def ontologies(database: Database) -> list[str]:
     return [name for (name,) in database.rows(ONTOLOGIES)]
 
 
+def all_of(database: Database) -> dict[str, Remainder]:
+    """Count what no file has claimed, by ontology."""
+    return {ontology_id: count(database, ontology_id) for ontology_id in ontologies(database)}
+
+
 def take_over(database: Database, ontology_id: str, page: Page, touched: Touched) -> None:
     """Drop the facts that a page claims, within the transaction that saves it."""
     declared = {fact.iri for fact in page.classes} | {fact.iri for fact in page.properties}
-    used = {each.property_iri for each in (*page.axioms, *page.links) if each.property_iri is not None}
+    used = {axiom.property_iri for axiom in page.axioms} | {link.property_iri for link in page.links}
     stated = {
         (each.axiom_type, each.subject, property_iri, each.object)
         for each in page.axioms
@@ -119,16 +124,15 @@ def drop_if_empty(database: Database, ontology_id: str) -> bool:
 
 
 def discard(database: Database, ontology_id: str, now: str) -> Remainder:
-    """Drop all that no file has claimed, in one transaction; give what it was."""
-    with database.transaction():
-        found = count(database, ontology_id)
-        for part in _parts(database.rows(_NAMES, {"o": ontology_id})):
-            touched = Touched(classes=set(part))
-            _drop_declared(database, ontology_id, set(part), set(), touched)
-            for row in database.rows(AXIOMS, (ontology_id, array(sorted(part)))):
-                _drop_axiom(database, ontology_id, row, touched)
-            derive.derive(database, ontology_id, touched, now)
-        drop_if_empty(database, ontology_id)
+    """Drop all that no file has claimed, within a transaction; give what it was."""
+    found = count(database, ontology_id)
+    for part in _parts(database.rows(_NAMES, [ontology_id])):
+        touched = Touched(classes=set(part))
+        _drop_declared(database, ontology_id, set(part), set(), touched)
+        for row in database.rows(AXIOMS, (ontology_id, array(sorted(part)))):
+            _drop_axiom(database, ontology_id, row, touched)
+        derive.derive(database, ontology_id, touched, now)
+    drop_if_empty(database, ontology_id)
     return found
 
 
@@ -142,7 +146,7 @@ def copy(source: Database, target: Database, ontology_id: str, now: str) -> None
             found = source.run(f"SELECT {columns} FROM {table} WHERE ontology_id = ? AND file_id = 0", (ontology_id,))
             while part := found.fetchmany(PART):
                 target.run_many(f"INSERT INTO {table} ({columns}) VALUES ({marks})", part)
-        for part in _parts(target.rows(_NAMES, {"o": ontology_id})):
+        for part in _parts(target.rows(_NAMES, [ontology_id])):
             touched = Touched(classes=set(part), properties=set(part))
             for row in target.rows(AXIOMS, (ontology_id, array(sorted(part)))):
                 touched.axiom(row[1:6], row[6:], 1)
@@ -151,9 +155,9 @@ def copy(source: Database, target: Database, ontology_id: str, now: str) -> None
 
 
 _NAMES = (
-    "SELECT class_iri FROM class_facts WHERE ontology_id = :o AND file_id = 0"
-    " UNION SELECT property_iri FROM property_facts WHERE ontology_id = :o AND file_id = 0"
-    " UNION SELECT subject FROM owl_axioms WHERE ontology_id = :o AND file_id = 0"
+    "SELECT class_iri FROM class_facts WHERE ontology_id = ?1 AND file_id = 0"
+    " UNION SELECT property_iri FROM property_facts WHERE ontology_id = ?1 AND file_id = 0"
+    " UNION SELECT subject FROM owl_axioms WHERE ontology_id = ?1 AND file_id = 0"
 )
 
 
@@ -167,13 +171,13 @@ def _only_declared(database: Database, ontology_id: str, touched: Touched) -> No
 
 
 def _drop_declared(
-    database: Database, ontology_id: str, declared: set[str], used: set[str], touched: Touched
+    database: Database, ontology_id: str, declared: set[str], used: set[str | None], touched: Touched
 ) -> bool:
-    """Drop what was said of declared classes and properties, and properties of which nothing was said but that are used."""
+    """Drop what was said of declared classes and properties, and used properties of which nothing was said."""
     names = array(sorted(declared))
     gone = database.run(DROP_CLASSES, (ontology_id, names)).rowcount
     properties = database.rows(DROP_PROPERTIES, (ontology_id, names))
-    properties += database.rows(DROP_BARE, (ontology_id, array(sorted(used))))
+    properties += database.rows(DROP_BARE, (ontology_id, array(sorted(iri for iri in used if iri is not None))))
     touched.properties |= {iri for (iri,) in properties}
     return bool(gone or properties)
 

@@ -84,6 +84,7 @@ class Column:
     is_required: bool
     default: str | None
     affinity: str
+    is_json: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,10 @@ class OldTable:
     def names(self) -> tuple[str, ...]:
         """The names of the columns, in their order."""
         return tuple(column.name for column in self.columns)
+
+    def is_json(self, name: str) -> bool:
+        """Tell whether a column was declared to hold JSON."""
+        return any(column.name == name and column.is_json for column in self.columns)
 
     @property
     def unknown(self) -> tuple[str, ...]:
@@ -162,9 +167,15 @@ def _table(database: Database, name: str) -> OldTable:
     (kind, sql) = database.row("SELECT type, sql FROM sqlite_master WHERE name = ?", (name,)) or ("", "")
     if kind != "table" or str(sql).upper().lstrip().startswith("CREATE VIRTUAL"):
         raise DatabaseError(f"{name} in {database.path} is no ordinary table: only those can be migrated")
-    found = database.rows("SELECT name, type, \"notnull\", dflt_value, pk, hidden FROM pragma_table_xinfo(?)", (name,))
+    found = database.rows('SELECT name, type, "notnull", dflt_value, pk, hidden FROM pragma_table_xinfo(?)', (name,))
     columns = tuple(
-        Column(column, bool(required) or (bool(pk) and _is_strict(database, name)), default, _affinity(declared))
+        Column(
+            column,
+            bool(required) or (bool(pk) and _is_strict(database, name)),
+            default,
+            _affinity(declared),
+            "JSON" in declared.upper(),
+        )
         for column, declared, required, default, pk, hidden in found
         if not hidden
     )
@@ -201,34 +212,36 @@ def _affinity(declared: str) -> str:
 
 def _evidence(database: Database, tables: Mapping[str, OldTable]) -> Iterable[tuple[str, str]]:
     """Say which shape each table speaks for, and why."""
-    is_composite = CLASSES in tables and "ontology" in tables[CLASSES].roles
-    for table in tables.values():
-        columns = set(table.names)
-        if table.name == CLASSES and is_composite:
-            if "parent" in table.roles:
-                yield "B", "owl_classes has ontology_id and parent_class_iri"
-            elif HIERARCHY not in tables:
-                yield "B", "owl_classes has ontology_id, and there is no owl_class_hierarchy"
-            else:
-                yield "C", "owl_classes has ontology_id, and parents are in owl_class_hierarchy"
-        elif table.name == CLASSES:
-            extra = sorted(columns & ONLY_IN_D)
-            yield ("D", f"owl_classes has iri and {extra[0]}") if extra else ("A", "owl_classes has iri")
-        elif table.name == HIERARCHY and is_composite and "ontology" not in table.roles:
+    classes = tables.get(CLASSES)
+    is_composite = classes is not None and "ontology" in classes.roles
+    if classes is not None:
+        yield _evidence_of_classes(classes, has_hierarchy=HIERARCHY in tables)
+    for name, table in tables.items():
+        names_ontology = "ontology" in table.roles
+        if name == HIERARCHY and is_composite and not names_ontology:
             yield "C", "owl_class_hierarchy has no ontology_id" + _dangling(database)
-        elif table.name == PROPERTIES and "ontology" in table.roles:
-            if not is_composite:
-                yield "B", "owl_properties has ontology_id, and owl_classes has none"
-        elif table.name == PROPERTIES and is_composite:
-            yield "A", "owl_properties has no ontology_id"
-        elif table.name == AXIOMS and is_composite and "ontology" not in table.roles:
-            yield "A", "owl_axioms has no ontology_id"
-        elif CLASSES not in tables:
-            yield "A", f"{table.name} stands without owl_classes"
+        elif name == PROPERTIES and names_ontology and not is_composite:
+            yield "B", "owl_properties has ontology_id, and owl_classes has none"
+        elif name in {PROPERTIES, AXIOMS} and is_composite and not names_ontology:
+            yield "A", f"{name} has no ontology_id"
+        elif classes is None and not names_ontology:
+            yield "A", f"{name} stands without owl_classes"
+
+
+def _evidence_of_classes(table: OldTable, *, has_hierarchy: bool) -> tuple[str, str]:
+    if "ontology" not in table.roles:
+        extra = sorted(set(table.names) & ONLY_IN_D)
+        return ("D", f"owl_classes has iri and {extra[0]}") if extra else ("A", "owl_classes has iri")
+    if "parent" in table.roles:
+        return "B", "owl_classes has ontology_id and parent_class_iri"
+    if has_hierarchy:
+        return "C", "owl_classes has ontology_id, and parents are in owl_class_hierarchy"
+    return "B", "owl_classes has ontology_id, and there is no owl_class_hierarchy"
 
 
 def _dangling(database: Database) -> str:
     refers = database.row(
-        "SELECT 1 FROM pragma_foreign_key_list('owl_class_hierarchy') WHERE \"table\" = 'owl_classes' AND \"to\" = 'iri'"
+        "SELECT 1 FROM pragma_foreign_key_list('owl_class_hierarchy')"
+        " WHERE \"table\" = 'owl_classes' AND \"to\" = 'iri'"
     )
     return ", and refers to owl_classes(iri), which does not exist" if refers else ""
