@@ -12,6 +12,7 @@ import peewee
 
 from visionflow_daemon import lean
 from visionflow_daemon.cli import tables
+from visionflow_daemon.cli.backup import backup, restore
 from visionflow_daemon.cli.ledger import failures, retry
 from visionflow_daemon.cli.migrate import migrate
 from visionflow_daemon.cli.settings import DATABASE_PATH, Options, common, load, of_source
@@ -102,7 +103,7 @@ def program(
     context.exit(run(config, sink, full=full, replace_source=replace_source, allow_mass_delete=allow_mass_delete))
 
 
-for verb in (status, failures, retry, parse, verify, dump, migrate, check_config):
+for verb in (status, failures, retry, parse, verify, dump, migrate, backup, restore, check_config):
     program.add_command(verb)
 
 

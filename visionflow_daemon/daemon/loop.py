@@ -14,6 +14,7 @@ import structlog
 
 from visionflow_daemon import logs, passes
 from visionflow_daemon.config.values import Config, SourceConfig
+from visionflow_daemon.daemon.keeper import Keeper
 from visionflow_daemon.daemon.rota import Rota
 from visionflow_daemon.daemon.show import shown
 from visionflow_daemon.daemon.signals import heard
@@ -23,6 +24,7 @@ from visionflow_daemon.daemon.wake import Wake
 from visionflow_daemon.environment import state_directory
 from visionflow_daemon.errors import ConfigError, ExitCode, HeldError
 from visionflow_daemon.git import repository
+from visionflow_daemon.ops.backup_counts import BackupCounts
 from visionflow_daemon.ops.inbound.receiver import Receiver, doors_of
 from visionflow_daemon.ops.notify import Notify
 from visionflow_daemon.ops.observer import Observer
@@ -51,6 +53,7 @@ class Loop:
         notify: Notify,
         observer: Observer,
         receiver: Receiver | None = None,
+        keeper: Keeper | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._load = load
@@ -60,6 +63,7 @@ class Loop:
         self._notify = notify
         self._observer = observer
         self._receiver = receiver or Receiver(wake.ask_soon)
+        self._keeper = keeper or Keeper(BackupCounts())
         self._now = now
         self._stop = Stop(notify)
         self._is_changed = threading.Event()
@@ -93,6 +97,7 @@ class Loop:
             log.info("daemon stopping")
             self._notify.stopping()
             self._rota.close()
+            self._keeper.close()
             self._store.close()
         log.info("daemon stopped")
 
@@ -126,6 +131,7 @@ class Loop:
         self._held_at.clear()
         self._waits_until.clear()
         self._rota.plan(config)
+        self._keeper.plan(config)
         for ontology_id in self._sources:
             self._wake.ask(ontology_id, why)
 
@@ -207,9 +213,13 @@ def serve(load: Callable[[], Config]) -> ExitCode:
     state = state_directory(os.environ)
     wake = Wake()
     receiver = Receiver(wake.ask_soon)
-    with shown(load(), state, receiver) as observer:
+    counts = BackupCounts()
+    with shown(load(), state, receiver, counts) as observer:
         notify = Notify(os.environ)
-        loop = Loop(load, state, wake=wake, rota=Rota(wake), notify=notify, observer=observer, receiver=receiver)
+        keeper = Keeper(counts)
+        loop = Loop(
+            load, state, wake=wake, rota=Rota(wake), notify=notify, observer=observer, receiver=receiver, keeper=keeper
+        )
         with heard({signal.SIGTERM: loop.stop, signal.SIGINT: loop.stop, signal.SIGHUP: loop.read_anew}):
             loop.run()
     return ExitCode.OK

@@ -10,6 +10,7 @@ import structlog
 
 from visionflow_daemon.config.values import Config
 from visionflow_daemon.ops import http
+from visionflow_daemon.ops.backup_counts import BackupCounts
 from visionflow_daemon.ops.board import Board
 from visionflow_daemon.ops.inbound.receiver import Receiver
 from visionflow_daemon.ops.observer import Observer, Unobserved
@@ -24,7 +25,7 @@ MARGIN = 60.0
 
 
 @contextmanager
-def shown(config: Config, state: Path, receiver: Receiver) -> Iterator[Observer]:
+def shown(config: Config, state: Path, receiver: Receiver, counts: BackupCounts) -> Iterator[Observer]:
     """Give the observer for the daemon's loop; what it is told is served meanwhile, and webhooks are received.
 
     Raises ConfigError.
@@ -40,6 +41,6 @@ def shown(config: Config, state: Path, receiver: Receiver) -> Iterator[Observer]
         names=frozenset({"localhost", *where.names}),
     )
     readers = readers_of(config.database, config.base, state)
-    with http.serve(board, readers, (where.address, where.port), rules, receiver) as server:
+    with http.serve(board, readers, (where.address, where.port), rules, receiver, [counts]) as server:
         log.info("serving http", address=where.address, port=server.server_address[1])
         yield board

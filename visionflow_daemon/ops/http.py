@@ -6,7 +6,7 @@ import http.client
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import structlog
+from prometheus_client.registry import Collector
 
 from visionflow_daemon.errors import ConfigError
 from visionflow_daemon.ops import answers
@@ -264,6 +265,7 @@ def serve(
     address: tuple[str, int] = ("127.0.0.1", 0),
     rules: Rules | None = None,
     receiver: Receiver | None = None,
+    more: Iterable[Collector] = (),
 ) -> Iterator[Server]:
     """Serve until the context ends, in a thread; `server.server_address` tells the port where 0 was asked for.
 
@@ -272,7 +274,8 @@ def serve(
     rules = rules or Rules()
     receiver = receiver or Receiver(_ask_nobody)
     metrics = Metrics(board, readers, rules.ready_intervals)
-    metrics.add(receiver.counts)
+    for counts in (receiver.counts, *more):
+        metrics.add(counts)
     routes = answers.routes(board, readers, metrics, rules.ready_intervals, rules.alive_seconds)
     try:
         server = Server(address, routes, rules.names, receiver)

@@ -135,11 +135,12 @@ def _brought_up(fresh: Path, source: Path, contents: Contents, told: Told) -> tu
     """Bring the schema up to date while nobody sees it."""
     if not contents.schema_version:
         return ()
-    database, applied = open_migrated(str(fresh), Path())
-    try:
-        database.settle()
-    finally:
-        database.close()
+    with trouble.told(source):
+        database, applied = open_migrated(str(fresh), Path())
+        try:
+            database.settle()
+        finally:
+            database.close()
     if applied:
         prove(fresh, source, told)
     return tuple(migration.version for migration in applied)

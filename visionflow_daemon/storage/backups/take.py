@@ -16,6 +16,7 @@ from visionflow_daemon.storage.backups.rotation import Rotation
 from visionflow_daemon.storage.backups.shelf import Backup, Shelf
 from visionflow_daemon.storage.database import Database
 
+Now = Callable[[], datetime]
 ROOM = 1.5
 """How many times the database's size the disk is to have free: for the copy, and the archive made of it."""
 
@@ -29,12 +30,17 @@ class Taken:
     seconds: float
 
 
+def utc_now() -> datetime:
+    """Give the time."""
+    return datetime.now(UTC)
+
+
 def take(
     source: Database,
     shelf: Shelf,
     rotation: Rotation | None,
     told: Told = untold,
-    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    now: Now = utc_now,
 ) -> Taken:
     """Take a backup, and see that it is whole; then delete those that `rotation` does not keep, where there is one.
 
