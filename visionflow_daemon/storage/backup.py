@@ -109,7 +109,12 @@ def require_sound(path: Path, of: Path, told: Told = untold) -> None:
         closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection,
         heard(connection, lambda: told("checking", 0, 0)),
     ):
-        found = [text for (text,) in connection.execute(f"PRAGMA integrity_check({FIRST_COMPLAINTS})")]
+        try:
+            found = [text for (text,) in connection.execute(f"PRAGMA integrity_check({FIRST_COMPLAINTS})")]
+        except sqlite3.DatabaseError as error:
+            if (trouble.code_of(error) or 0) & trouble.PRIMARY not in trouble.CORRUPT_CODES:
+                raise
+            found = [str(error)]
     if found != ["ok"]:
         raise CorruptError(f"{of} is damaged ({'; '.join(found)}): put a backup in its place. Nothing was touched")
 

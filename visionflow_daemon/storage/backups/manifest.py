@@ -103,7 +103,7 @@ def _read(value: Any, name: str) -> Manifest:  # noqa: ANN401 - parsed JSON
         raise ValueError(f'it lacks "format": "{FORMAT}"')
     if value.get("version") != VERSION:
         raise ValueError(f"its version is {value.get('version')!r}, this program knows {VERSION}")
-    if (called := value["archive"]["name"]) != name:
+    if (called := _object(value["archive"])["name"]) != name:
         raise ValueError(f"it is the one of {called!r}, not of {name!r}")
     if not NAME.fullmatch(name):
         raise ValueError(f"{name!r} is no name of a backup")
@@ -113,14 +113,20 @@ def _read(value: Any, name: str) -> Manifest:  # noqa: ANN401 - parsed JSON
         database=_text(value["database"]),
         program=_text(value["program"]),
         schema_version=_number(value["schema_version"]),
-        commits={_text(key): None if each is None else _text(each) for key, each in value["commits"].items()},
-        archive=_digest(value["archive"]),
-        content=_digest(value["content"]),
+        commits={key: None if each is None else _text(each) for key, each in _object(value["commits"]).items()},
+        archive=_digest(_object(value["archive"])),
+        content=_digest(_object(value["content"])),
     )
 
 
 def _digest(value: Mapping[str, Any]) -> Digest:
     return Digest(_number(value["bytes"]), _checked(value["sha256"], SHA256.fullmatch, "a SHA-256 in hexadecimal"))
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"an object is due, not {value!r}")  # noqa: TRY004 - one kind of error for all that is wrong
+    return value
 
 
 def _text(value: object) -> str:

@@ -85,8 +85,9 @@ def write_over(path: Path, fresh: Path, keep: Callable[[], object], busy_timeout
 
     with (
         closing(sqlite3.connect(fresh)) as source,
-        closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as target,
+        closing(sqlite3.connect(path, timeout=busy_timeout, isolation_level=None)) as target,
     ):
+        target.execute("PRAGMA journal_mode = WAL").fetchone()  # as all of ours are; else readers would be shut out
         target.execute("PRAGMA synchronous = FULL")
         target.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         (pages,) = source.execute("PRAGMA page_count").fetchone()
