@@ -114,7 +114,9 @@ def _found(source: str, shelf: Shelf) -> Path:
         from visionflow_daemon.storage.backups.take import utc_now  # noqa: PLC0415
 
         if (newest := shelf.newest(utc_now())) is None:
-            raise DatabaseError(f"there is no backup of {shelf.database} in {shelf.folder}")
+            raise DatabaseError(
+                f"there is no backup of {shelf.database} in {shelf.folder}: `backup --list` tells of what there is"
+            )
         return newest.path
     path = Path(source).expanduser()
     in_folder = shelf.folder / source
