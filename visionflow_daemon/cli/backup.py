@@ -52,7 +52,7 @@ def backup(
     _begin_to_log(config)
     from visionflow_daemon.backups import back_up, shelf_of  # noqa: PLC0415 - verbs start lean
 
-    shelf = shelf_of(config, to)
+    shelf = shelf_of(config, to.absolute() if to else None)
     if is_list:
         if is_rotated:
             raise ConfigError("--prune comes with a new backup: leave out --list")

@@ -44,11 +44,15 @@ class Keeper:
         self._is_over = threading.Event()
         self._scheduler: BackgroundScheduler | None = None
 
-    def plan(self, config: Config) -> None:
-        """Take backups as this configuration says from now on; a look follows at once."""
+    def use(self, config: Config) -> None:
+        """Go by this configuration from the next look on."""
         self._config = config
         self._waits_until = None
         self._counts.planned(config.backup.interval)
+
+    def plan(self, config: Config) -> None:
+        """Look whether a backup is due by this configuration, at once and now and then."""
+        self.use(config)
         if self._scheduler is None:
             if not config.backup.interval:
                 return

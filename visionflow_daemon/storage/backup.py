@@ -48,8 +48,8 @@ def copy_database(source: Database, target: Path, told: Told = untold, *, is_raw
     """Copy a database into a file that isn't there yet, by SQLite's online backup; verify it, then name it.
 
     The copy is the database as of one moment, whatever is written meanwhile; with a write-ahead log nobody waits for
-    it. One that `is_raw` is not verified: a damaged database can be copied so. Raises DatabaseError where the disk has
-    no room or `target` exists, CorruptError where the copy isn't sound; no file stays then.
+    it. One that `is_raw` is neither verified nor brought to the disk: that is up to the caller. Raises DatabaseError
+    where the disk has no room or `target` exists, CorruptError where the copy isn't sound; no file stays then.
     """
     started = time.monotonic()
     if target.exists():
@@ -62,9 +62,10 @@ def copy_database(source: Database, target: Path, told: Told = untold, *, is_raw
             _copy(source, partial, told)
             if not is_raw:
                 require_sound(partial, source.path, told)
-            to_disk(partial)
+                to_disk(partial)
         partial.rename(target)
-        to_disk(target.parent)
+        if not is_raw:
+            to_disk(target.parent)
     except OSError as error:
         raise DatabaseError(f"can't write {target}: {error.strerror or error}") from error
     finally:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from visionflow_daemon.errors import DatabaseError
 from visionflow_daemon.storage import trouble
-from visionflow_daemon.storage.backup import Told, copy_database, require_room, untold
+from visionflow_daemon.storage.backup import Told, copy_database, require_room, to_disk, untold
 from visionflow_daemon.storage.backups import archive, swap
 from visionflow_daemon.storage.backups.manifest import ENDING, MANIFEST_ENDING, moment_in_name
 from visionflow_daemon.storage.backups.proof import Contents, prove
@@ -161,9 +161,11 @@ def _swap(path: Path, fresh: Path, kept: Path, contents: Contents, rules: Rules,
 def _keep(path: Path, kept: Path) -> None:
     database = open_database(str(path), Path(), read_only=True)
     try:
-        copy_database(database, kept, is_raw=True)
+        copy_database(database, kept, is_raw=True)  # as it is: it may be damaged
     finally:
         database.close()
+    to_disk(kept)
+    to_disk(kept.parent)
 
 
 def _named(path: Path) -> set[str]:
