@@ -21,7 +21,7 @@ from visionflow_daemon.sync.breaker import Breaker, Guarded
 DOC = (PROJECT / "docs" / "metrics.md").read_text()
 ROW = re.compile(r"^\| `(\w+)` \| (\w+) \|([^|]*)\|", re.MULTILINE)
 WEBHOOKS = {"asked", "ignored", "pinged", "malformed", "refused", "limited"}
-OUTCOMES = {outcome.value for outcome in Outcome} | {"saved", "skipped", "failed", "deleted"} | WEBHOOKS
+OUTCOMES = {outcome.value for outcome in Outcome} | {"saved", "skipped", "failed", "deleted", "taken"} | WEBHOOKS
 
 
 def samples(web: Web) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:

@@ -26,6 +26,7 @@ class BackupCounts(Collector):
         """Note the seconds between two backups, 0 where none is taken."""
         with self._lock:
             self._interval = interval
+            self._newest = self._newest if interval else None
 
     def found(self, moment: datetime, size: int) -> None:
         """Note when the newest backup that is there was taken, and how many bytes it has."""
