@@ -27,6 +27,7 @@ SECTIONS = (
     "webhook",
     "network",
     "breaker",
+    "backup",
     "log",
 )
 NOT_DEFAULTS = {"sources.location", "sources.include", "reading.prefixes", "notifications.command"}
@@ -35,6 +36,7 @@ NO_DEFAULT = {
     "sources.webhook_secret_file",
     "sync.workers",
     *("notifications.url", "notifications.url_file", "notifications.secret_file", "notifications.token_file"),
+    "backup.folder",
 }
 COMMENTED_KEY = re.compile(r"^# ([a-z_]+ = .+|\[\[[a-z]+\]\])$", re.MULTILINE)
 HUSH = "opensesame-4711"
@@ -217,6 +219,14 @@ def test_the_environment_overrides_the_file(one: Path, name: str, value: str, pa
         ("SYNC__NONSENSE", "1", "sync: there is no such key: nonsense"),
         ("SYNC__QUEUE", "many", "sync.queue: a whole number is due, not 'many'"),
         ("SYNC__QUEUE", "0", "sync.queue: 0 is not between 1 and 10000"),
+        ("BACKUP__INTERVAL", "30", "backup.interval: 30.0 is not between 60 and 31622400"),
+        ("BACKUP__INTERVAL", "-1", "backup.interval: -1.0 is not between 60 and 31622400"),
+        ("BACKUP__KEEP", "0", "backup.keep: 0 is not between 1 and 10000"),
+        (
+            "BACKUP__FOLDER",
+            '""',
+            "backup.folder: it is empty; leave it out for `backups` beside the database",
+        ),
         ("SOURCES__7__BRANCH", "x", "VISIONFLOW_SOURCES__7__BRANCH: there is no section '7' to override"),
     ],
 )

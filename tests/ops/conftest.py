@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
 from tests.ops.support import Clock, Told, Web, board_at
+from visionflow_daemon.ops.backup_counts import BackupCounts
 from visionflow_daemon.ops.board import Board
 from visionflow_daemon.ops.http import serve
 
@@ -31,6 +33,8 @@ def told() -> Told:
 
 @pytest.fixture
 def web(board: Board, told: Told) -> Iterator[Web]:
-    """A server that shows the board."""
-    with serve(board, told.readers()) as server:
+    """A server that shows the board, and that a backup was taken."""
+    counts = BackupCounts()
+    counts.taken(datetime(2030, 1, 1, tzinfo=UTC), 4_096)
+    with serve(board, told.readers(), more=[counts]) as server:
         yield Web(server.server_address[1])

@@ -24,7 +24,7 @@ ROW = re.compile(r"^\| `(\w+)` \| (\w+) \|([^|]*)\|", re.MULTILINE)
 WEBHOOKS = {"asked", "ignored", "pinged", "malformed", "refused", "limited"}
 NOTIFICATIONS = {"sent", "failed", "given_up"}
 FILES = {"saved", "skipped", "failed", "deleted"}
-OUTCOMES = {outcome.value for outcome in Outcome} | FILES | WEBHOOKS | NOTIFICATIONS
+OUTCOMES = {outcome.value for outcome in Outcome} | FILES | WEBHOOKS | NOTIFICATIONS | {"taken"}
 STEPS = {"fetch", "parse", "save", "record"}
 
 

@@ -35,6 +35,9 @@ def check(config: Config) -> None:
         *_outside("breaker.failing_passes", config.breaker.failing_passes, 1, 1_000_000),
         *_outside("breaker.cool_down", config.breaker.cool_down, 0, 86_400),
         *_outside("breaker.longest_cool_down", config.breaker.longest_cool_down, 0, 604_800),
+        *_outside("backup.interval", config.backup.interval or None, 60, 31_622_400),
+        *_outside("backup.keep", config.backup.keep, 1, 10_000),
+        *_outside("backup.keep_weeks", config.backup.keep_weeks, 0, 10_000),
         *_outside("reading.limits.depth", config.reading.limits.depth, 10, 250),
         *_outside("reading.limits.page_bytes", config.reading.limits.page_bytes, 1, 1 << 30),
         *_outside("reading.limits.rdf_bytes", config.reading.limits.rdf_bytes, 1, 1 << 30),
@@ -47,6 +50,8 @@ def check(config: Config) -> None:
         *_not_one_of("log.level", config.log.level, LOG_LEVELS),
     ]
     problems += notification_problems(config.notifications)
+    if config.backup.folder == "":
+        problems.append("backup.folder: it is empty; leave it out for `backups` beside the database")
     owners: dict[str, int] = {}
     for at, source in enumerate(config.sources):
         problems += _source_problems(f"sources[{at}]", source)

@@ -140,6 +140,19 @@ class NotificationConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class BackupConfig:
+    """When the daemon takes backups, where they are, and which are kept.
+
+    `interval` is in seconds; at 0 only `backup` takes them. `folder` None means `backups`, beside the database.
+    """
+
+    interval: float = 0.0
+    folder: str | None = None
+    keep: int = 7
+    keep_weeks: int = 4
+
+
+@dataclass(frozen=True, slots=True)
 class LogConfig:
     """What is logged, and in which form; `auto` is console on a terminal, JSON elsewhere."""
 
@@ -161,6 +174,7 @@ class Config:
     network: Network = field(default_factory=Network)
     breaker: Rules = field(default_factory=Rules)
     notifications: tuple[NotificationConfig, ...] = ()
+    backup: BackupConfig = BackupConfig()
     log: LogConfig = LogConfig()
     base: Path = Path()
 
@@ -172,6 +186,10 @@ class Config:
     def interval(self, source: SourceConfig) -> float:
         """Give the seconds between two looks at a source."""
         return self.daemon.interval if source.interval is None else source.interval
+
+    def backup_folder(self, database: Path) -> Path:
+        """Give the folder of a database's backups."""
+        return database.parent / "backups" if self.backup.folder is None else self.base / self.backup.folder
 
     def workers(self) -> int:
         """Give the width of the thread pool."""

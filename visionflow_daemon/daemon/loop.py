@@ -15,6 +15,7 @@ import structlog
 
 from visionflow_daemon import logs, passes
 from visionflow_daemon.config.values import Config, SourceConfig
+from visionflow_daemon.daemon.keeper import Keeper
 from visionflow_daemon.daemon.memory import give_back, share_arenas
 from visionflow_daemon.daemon.rota import Rota
 from visionflow_daemon.daemon.show import shown
@@ -25,6 +26,7 @@ from visionflow_daemon.daemon.wake import Wake
 from visionflow_daemon.environment import state_directory
 from visionflow_daemon.errors import ConfigError, ExitCode, HeldError, StoppedError
 from visionflow_daemon.git import repository
+from visionflow_daemon.ops.backup_counts import BackupCounts
 from visionflow_daemon.ops.hooks.notifier import Notifier
 from visionflow_daemon.ops.inbound.receiver import Receiver, doors_of
 from visionflow_daemon.ops.observer import Each, Observer
@@ -58,6 +60,7 @@ class Loop:
         receiver: Receiver | None = None,
         adopted: Callable[[Config], None] = lambda _: None,
         meter_of: Callable[[str], Meter] = lambda _: Unmeasured(),
+        keeper: Keeper | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._load = load
@@ -69,6 +72,7 @@ class Loop:
         self._receiver = receiver or Receiver(wake.ask_soon)
         self._adopted = adopted
         self._meter_of = meter_of
+        self._keeper = keeper or Keeper(BackupCounts())
         self._now = now
         self._stop = Stop(notify)
         self._is_changed = threading.Event()
@@ -102,6 +106,7 @@ class Loop:
             log.info("daemon stopping")
             self._notify.stopping()
             self._rota.close()
+            self._keeper.close()
             self._store.close()
         log.info("daemon stopped")
 
@@ -137,6 +142,7 @@ class Loop:
         self._held_at.clear()
         self._waits_until.clear()
         self._rota.plan(config)
+        self._keeper.plan(config)
         for ontology_id in self._sources:
             self._wake.ask(ontology_id, why)
 
@@ -236,8 +242,9 @@ def serve(load: Callable[[], Config]) -> ExitCode:
     state = state_directory(os.environ)
     wake = Wake()
     receiver = Receiver(wake.ask_soon)
+    counts = BackupCounts()
     with (
-        shown(load(), state, receiver) as (board, meter_of),
+        shown(load(), state, receiver, counts) as (board, meter_of),
         closing(Notifier(state, board.notified)) as notifier,
     ):
         loop = Loop(
@@ -250,6 +257,7 @@ def serve(load: Callable[[], Config]) -> ExitCode:
             receiver=receiver,
             adopted=notifier.configured,
             meter_of=meter_of,
+            keeper=Keeper(counts),
         )
         with heard({signal.SIGTERM: loop.stop, signal.SIGINT: loop.stop, signal.SIGHUP: loop.read_anew}):
             loop.run()

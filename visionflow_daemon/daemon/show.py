@@ -10,6 +10,7 @@ import structlog
 
 from visionflow_daemon.config.values import Config
 from visionflow_daemon.ops import http
+from visionflow_daemon.ops.backup_counts import BackupCounts
 from visionflow_daemon.ops.board import Board
 from visionflow_daemon.ops.inbound.receiver import Receiver
 from visionflow_daemon.ops.observer import Observer, Unobserved
@@ -25,10 +26,12 @@ MARGIN = 60.0
 
 
 @contextmanager
-def shown(config: Config, state: Path, receiver: Receiver) -> Iterator[tuple[Observer, Callable[[str], Meter]]]:
+def shown(
+    config: Config, state: Path, receiver: Receiver, counts: BackupCounts
+) -> Iterator[tuple[Observer, Callable[[str], Meter]]]:
     """Give the observer for the daemon's loop, and what measures each source's passes.
 
-    Both are served meanwhile, and webhooks are received.
+    Both are served meanwhile, with the counts of backups, and webhooks are received.
 
     Raises ConfigError.
     """
@@ -43,7 +46,7 @@ def shown(config: Config, state: Path, receiver: Receiver) -> Iterator[tuple[Obs
         names=frozenset({"localhost", *where.names}),
     )
     readers = readers_of(config.database, config.base, state)
-    with http.serve(board, readers, (where.address, where.port), rules, receiver) as server:
+    with http.serve(board, readers, (where.address, where.port), rules, receiver, [counts]) as server:
         log.info("serving http", address=where.address, port=server.server_address[1])
         yield board, board.meter
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.server import ThreadingHTTPServer
@@ -15,6 +15,7 @@ from socketserver import TCPServer
 from typing import Any
 
 import structlog
+from prometheus_client.registry import Collector
 
 from visionflow_daemon.errors import ConfigError
 from visionflow_daemon.ops import answers
@@ -117,6 +118,7 @@ def serve(
     address: tuple[str, int] = ("127.0.0.1", 0),
     rules: Rules | None = None,
     receiver: Receiver | None = None,
+    more: Iterable[Collector] = (),
 ) -> Iterator[Server]:
     """Serve until the context ends, in a thread; `server.server_address` tells the port where 0 was asked for.
 
@@ -125,7 +127,8 @@ def serve(
     rules = rules or Rules()
     receiver = receiver or Receiver(_ask_nobody)
     metrics = Metrics(board, readers, rules.ready_intervals, rules.alive_seconds)
-    metrics.add(receiver.counts)
+    for counts in (receiver.counts, *more):
+        metrics.add(counts)
     routes = answers.routes(board, readers, metrics, rules.ready_intervals, rules.alive_seconds)
     try:
         server = Server(address, routes, rules.names, receiver)

@@ -1,0 +1,1 @@
+"""Backups of a database: taken while others write, kept in a folder, and put back."""
