@@ -51,6 +51,7 @@ def test_status_as_json(filled: Daemon, repo: Repo) -> None:
         "source": str(repo.path),
         "branch": "main",
         "commit": repo.tip(),
+        "overlay": None,
         "is_whole": True,
         "holds": {
             "files": 5,
