@@ -16,10 +16,13 @@ import structlog
 from tests.support import Repo, class_page, eventually, git
 from visionflow_daemon import logs
 from visionflow_daemon.config.values import Config, SourceConfig
-from visionflow_daemon.daemon.loop import Loop
+from visionflow_daemon.daemon.keeper import Keeper
+from visionflow_daemon.daemon.loop import Around, Loop
 from visionflow_daemon.daemon.rota import Rota
 from visionflow_daemon.daemon.wake import Wake
 from visionflow_daemon.errors import ConfigError, ExitCode
+from visionflow_daemon.ops.backup_counts import BackupCounts
+from visionflow_daemon.ops.inbound.receiver import Receiver
 from visionflow_daemon.ops.systemd import Notify
 from visionflow_daemon.storage.checkpoint import Tally
 from visionflow_daemon.sync.breaker import Rules
@@ -114,15 +117,16 @@ class Stage:
 
     def loop(self) -> Loop:
         """Make the loop, in the thread that is to run it."""
-        made = Loop(
-            lambda: self.config,
-            self.state,
+        around = Around(
             wake=self.wake,
             rota=Rota(self.wake),
             notify=Notify({}),
             observer=self.script,
+            receiver=Receiver(self.wake.ask_soon),
+            keeper=Keeper(BackupCounts()),
             now=self.clock,
         )
+        made = Loop(lambda: self.config, self.state, around)
         self.script.loop = made
         return made
 

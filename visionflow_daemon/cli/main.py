@@ -103,7 +103,7 @@ def program(
     config = load(options)
     sink = logs.configure(config.log.format, config.log.level)
     if not once:
-        from visionflow_daemon.daemon.loop import serve  # noqa: PLC0415 - a single pass needs no scheduler
+        from visionflow_daemon.daemon.run import serve  # noqa: PLC0415 - a single pass needs no scheduler
 
         context.exit(serve(lambda: load(options)))
     from visionflow_daemon.cli.once import How, run  # noqa: PLC0415 - verbs need none of this

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 from collections.abc import Callable
-from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,20 +14,15 @@ import structlog
 from visionflow_daemon import logs, passes
 from visionflow_daemon.config.values import Config, SourceConfig
 from visionflow_daemon.daemon.keeper import Keeper
-from visionflow_daemon.daemon.memory import give_back, share_arenas
+from visionflow_daemon.daemon.memory import give_back
 from visionflow_daemon.daemon.rota import Rota
-from visionflow_daemon.daemon.show import shown
-from visionflow_daemon.daemon.signals import heard
 from visionflow_daemon.daemon.store import Store
 from visionflow_daemon.daemon.vigil import Stop, Telling
 from visionflow_daemon.daemon.wake import Wake
-from visionflow_daemon.environment import state_directory
 from visionflow_daemon.errors import ConfigError, ExitCode, HeldError, StoppedError
 from visionflow_daemon.git import repository
-from visionflow_daemon.ops.backup_counts import BackupCounts
-from visionflow_daemon.ops.hooks.notifier import Notifier
 from visionflow_daemon.ops.inbound.receiver import Receiver, doors_of
-from visionflow_daemon.ops.observer import Each, Observer
+from visionflow_daemon.ops.observer import Observer
 from visionflow_daemon.ops.systemd import Notify
 from visionflow_daemon.storage.database import database_path
 from visionflow_daemon.sync.breakers import Breakers
@@ -41,40 +34,35 @@ log = structlog.get_logger()
 NO_SOURCE = "no source: give --source URL-OR-PATH, or a --config file with a [[sources]] section"
 
 
-class Loop:
-    """Runs the passes that `wake` is asked for, in the thread that made it.
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What stands around the loop: who asks for passes, who is told of them, and who works beside them.
 
-    `load` reads the configuration, and raises ConfigError; `adopted` is told of each that the loop works by. `stop` and
-    `read_anew` may be called from any thread.
+    `adopted` is told of each configuration that the loop works by, `meter_of` gives what measures an ontology's passes.
     """
 
-    def __init__(
-        self,
-        load: Callable[[], Config],
-        state: Path,
-        *,
-        wake: Wake,
-        rota: Rota,
-        notify: Notify,
-        observer: Observer,
-        receiver: Receiver | None = None,
-        adopted: Callable[[Config], None] = lambda _: None,
-        meter_of: Callable[[str], Meter] = lambda _: Unmeasured(),
-        keeper: Keeper | None = None,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
+    wake: Wake
+    rota: Rota
+    notify: Notify
+    observer: Observer
+    receiver: Receiver
+    keeper: Keeper
+    adopted: Callable[[Config], None] = lambda _: None
+    meter_of: Callable[[str], Meter] = lambda _: Unmeasured()
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+
+class Loop:
+    """Runs the passes that `around.wake` is asked for, in the thread that made it.
+
+    `load` reads the configuration, and raises ConfigError. `stop` and `read_anew` may be called from any thread.
+    """
+
+    def __init__(self, load: Callable[[], Config], state: Path, around: Around) -> None:
         self._load = load
         self._state = state
-        self._wake = wake
-        self._rota = rota
-        self._notify = notify
-        self._observer = observer
-        self._receiver = receiver or Receiver(wake.ask_soon)
-        self._adopted = adopted
-        self._meter_of = meter_of
-        self._keeper = keeper or Keeper(BackupCounts())
-        self._now = now
-        self._stop = Stop(notify)
+        self._around = around
+        self._stop = Stop(around.notify)
         self._is_changed = threading.Event()
         self._store = Store()
         self._config = Config()
@@ -85,12 +73,12 @@ class Loop:
     def stop(self) -> None:
         """End: the files in hand are finished, the rest is left to the next start."""
         self._stop.set()
-        self._wake.nudge()
+        self._around.wake.nudge()
 
     def read_anew(self) -> None:
         """Let the configuration be read anew, before the next pass."""
         self._is_changed.set()
-        self._wake.nudge()
+        self._around.wake.nudge()
 
     def run(self) -> None:
         """Work until the end. Raises ConfigError where there is nothing that could be worked on."""
@@ -100,19 +88,19 @@ class Loop:
             while not self._stop.is_set():
                 if self._is_changed.is_set():
                     self._reload()
-                if asked := self._wake.take(self._notify.every):
+                if asked := self._around.wake.take(self._around.notify.every):
                     self._serve(*asked)
         finally:
             log.info("daemon stopping")
-            self._notify.stopping()
-            self._rota.close()
-            self._keeper.close()
+            self._around.notify.stopping()
+            self._around.rota.close()
+            self._around.keeper.close()
             self._store.close()
         log.info("daemon stopped")
 
     def _reload(self) -> None:
         self._is_changed.clear()
-        self._notify.reloading()
+        self._around.notify.reloading()
         try:
             self._adopt(self._load(), "configuration read anew")
         except ConfigError as error:
@@ -120,7 +108,7 @@ class Loop:
         else:
             logs.configure(self._config.log.format, self._config.log.level)
             log.info("configuration read anew", sources=len(self._sources))
-        self._notify.reloaded()
+        self._around.notify.reloaded()
 
     def _adopt(self, config: Config, why: str) -> None:
         """Work by this configuration from now on. Raises ConfigError, and keeps the old one, where it can't be."""
@@ -129,22 +117,22 @@ class Loop:
         self._refuse_lower_rollout(config)
         doors = doors_of(config, os.environ)
         self._store.use(config)
-        self._receiver.use(doors)
+        self._around.receiver.use(doors)
         repository.configure(config.network)
-        self._adopted(config)
+        self._around.adopted(config)
         before, self._sources = self._sources, {source.ontology_id: source for source in config.sources}
         for gone in before.keys() - self._sources.keys():
-            self._observer.source_gone(gone)
+            self._around.observer.source_gone(gone)
         for ontology_id, source in self._sources.items():
             if source != before.get(ontology_id) or config.interval(source) != self._config.interval(source):
-                self._observer.source_known(ontology_id, source.shown, source.branch, config.interval(source))
+                self._around.observer.source_known(ontology_id, source.shown, source.branch, config.interval(source))
         self._config = config
         self._held_at.clear()
         self._waits_until.clear()
-        self._rota.plan(config)
-        self._keeper.plan(config)
+        self._around.rota.plan(config)
+        self._around.keeper.plan(config)
         for ontology_id in self._sources:
-            self._wake.ask(ontology_id, why)
+            self._around.wake.ask(ontology_id, why)
 
     def _refuse_lower_rollout(self, config: Config) -> None:
         """Raise ConfigError where live files would go; at a start, each pass looks into the database itself."""
@@ -164,11 +152,11 @@ class Loop:
             return
         with structlog.contextvars.bound_contextvars(ontology_id=ontology_id):
             if self._waits(ontology_id):
-                self._notify.ready()  # it is as ready as it gets
+                self._around.notify.ready()  # it is as ready as it gets
                 return
             log.debug("pass asked for", why=why)
-            self._notify.status(f"syncing {ontology_id}")
-            self._observer.pass_begun(ontology_id, why)
+            self._around.notify.status(f"syncing {ontology_id}")
+            self._around.observer.pass_begun(ontology_id, why)
             done = self._attempt(source)
             structlog.contextvars.unbind_contextvars("run_id", "commit")
             self._note(ontology_id, done)
@@ -180,16 +168,16 @@ class Loop:
         try:
             database = self._store.open()
         except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
-            self._breakers(source.ontology_id).note(error, job.breaker, self._now())
+            self._breakers(source.ontology_id).note(error, job.breaker, self._around.now())
             return passes.failed(error)
-        self._notify.ready()
+        self._around.notify.ready()
         services = Services(
             database,
             self._stop,
-            Telling(source.ontology_id, self._observer, self._notify, self._stop),
-            self._now,
+            Telling(source.ontology_id, self._around.observer, self._around.notify, self._stop),
+            self._around.now,
             self._stop.sleep,
-            self._meter_of(source.ontology_id),
+            self._around.meter_of(source.ontology_id),
         )
         job = replace(job, held_at=self._held_at.get(source.ontology_id))
         return passes.attempt(passes.source_of(self._config, source, self._state), job, services)
@@ -203,62 +191,31 @@ class Loop:
             self._held_at[ontology_id] = mark
         if done.summary is not None:
             self._held_at.pop(ontology_id, None)
-            self._observer.pass_done(ontology_id, done.summary)
-            self._receiver.seen(ontology_id, done.summary.branch)
-            self._notify.status(f"waiting; {ontology_id} is at {done.summary.commit[:12]}")
+            self._around.observer.pass_done(ontology_id, done.summary)
+            self._around.receiver.seen(ontology_id, done.summary.branch)
+            self._around.notify.status(f"waiting; {ontology_id} is at {done.summary.commit[:12]}")
         else:
-            self._observer.pass_failed(ontology_id, done.reason, done.code, mark)
-            self._notify.status(f"waiting; the last pass of {ontology_id} failed: {done.reason}")
+            self._around.observer.pass_failed(ontology_id, done.reason, done.code, mark)
+            self._around.notify.status(f"waiting; the last pass of {ontology_id} failed: {done.reason}")
         if done.code is ExitCode.DATABASE:
             self._store.close()  # what ails it may be the connection's; the next pass opens it anew
         if not self._waits(ontology_id):
-            self._observer.next_due(ontology_id, self._rota.next_due(ontology_id))
+            self._around.observer.next_due(ontology_id, self._around.rota.next_due(ontology_id))
 
     def _waits(self, ontology_id: str) -> bool:
         """Tell whether a circuit breaker is open; then a pass is asked for at the end of its cool-down."""
-        until = self._breakers(ontology_id).open_until(self._now())
+        until = self._breakers(ontology_id).open_until(self._around.now())
         if until is None:
             self._waits_until.pop(ontology_id, None)
             return False
         if self._waits_until.get(ontology_id) != until:
             self._waits_until[ontology_id] = until
-            self._rota.retry_at(ontology_id, until)
-            self._observer.next_due(ontology_id, until)
+            self._around.rota.retry_at(ontology_id, until)
+            self._around.observer.next_due(ontology_id, until)
             log.info("pass postponed", until=until.isoformat(), reason="a circuit breaker is open")
-            self._notify.status(f"waiting; a circuit breaker of {ontology_id} is open until {until.isoformat()}")
+            self._around.notify.status(f"waiting; a circuit breaker of {ontology_id} is open until {until.isoformat()}")
         return True
 
     def _breakers(self, ontology_id: str) -> Breakers:
         database = database_path(self._config.database, self._config.base)
         return Breakers(self._state, database, ontology_id)
-
-
-def serve(load: Callable[[], Config]) -> ExitCode:
-    """Run the daemon in the main thread, until SIGTERM or SIGINT; SIGHUP reads the configuration anew.
-
-    Raises ConfigError where there is nothing that could be worked on, or no address to serve at.
-    """
-    share_arenas(os.environ)
-    state = state_directory(os.environ)
-    wake = Wake()
-    receiver = Receiver(wake.ask_soon)
-    counts = BackupCounts()
-    with (
-        shown(load(), state, receiver, counts) as (board, meter_of),
-        closing(Notifier(state, board.notified)) as notifier,
-    ):
-        loop = Loop(
-            load,
-            state,
-            wake=wake,
-            rota=Rota(wake),
-            notify=Notify(os.environ),
-            observer=Each(board, notifier),
-            receiver=receiver,
-            adopted=notifier.configured,
-            meter_of=meter_of,
-            keeper=Keeper(counts),
-        )
-        with heard({signal.SIGTERM: loop.stop, signal.SIGINT: loop.stop, signal.SIGHUP: loop.read_anew}):
-            loop.run()
-    return ExitCode.OK
