@@ -32,7 +32,7 @@ def test_a_backup_is_told_to_people_and_programs(database: Path, daemon: Daemon,
     assert ran.code == 0, ran.err
     (path,) = (daemon.folder / "backups").glob("*.gz")
     assert f"backup, verified  {path}\n" in ran.out
-    assert f"synced to         default {repo.tip()[:12]}\n" in ran.out  # type: ignore[index]
+    assert f"synced to         default {repo.tip()[:12]}\n" in ran.out
     (line,) = logged(ran)
     assert (line["event"], line["backup"], line["content_bytes"]) == (
         "backup taken",

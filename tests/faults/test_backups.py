@@ -127,6 +127,7 @@ def test_a_restore_that_is_killed_leaves_old_or_new(stage: Stage, call: str, ste
         assert stage.restore().code == 0
         assert stage.state() == "new"
         assert ".kg.db.restoring" not in names(stage.folder)
+        assert not list(stage.folder.glob("*.part"))
     assert stage.state() == "new"
 
 
@@ -157,6 +158,7 @@ def test_a_restore_that_meets_a_full_disk_leaves_the_old_one_and_room(stage: Sta
     assert ran.code == 6, ran.err
     assert "disk full: no room for" in ran.err
     assert stage.state() == "old"
+    assert not list(stage.folder.glob("*.replaced*"))
     assert stage.restore().code == 0
     assert stage.state() == "new"
 

@@ -202,6 +202,26 @@ def test_an_older_visionflows_is_put_back_where_nobody_has_the_database_open(dae
     assert adopted.code == 0, adopted.err
 
 
+def test_what_migrate_kept_and_a_backup_before_are_put_back_as_they_were(daemon: Daemon) -> None:
+    older = an_older_visionflows(daemon.folder / "older.db")
+    with closing(sqlite3.connect(older)) as connection:
+        before = list(connection.iterdump())
+    backup = backed_up(older)
+    assert backup.manifest.schema_version == 0
+    put_back(backup.path, daemon, "copy.db")
+    with closing(sqlite3.connect(daemon.folder / "copy.db")) as connection:
+        assert list(connection.iterdump()) == before
+    ran = daemon.run("migrate", "up", "--json", "--database", "older.db")
+    assert ran.code == 0, ran.err
+    assert daemon.query("SELECT COUNT(*) FROM schema_migrations", "older.db") != [(0,)]
+    done = put_back(Path(ran.json["backup"]), daemon, "older.db")
+    with closing(sqlite3.connect(older)) as connection:
+        assert list(connection.iterdump()) == before
+    assert done.replaced is not None
+    put_back(done.replaced, daemon, "older.db")
+    assert daemon.query("SELECT COUNT(*) FROM schema_migrations", "older.db") != [(0,)]
+
+
 def refused(backup: Path, daemon: Daemon, why: str, error: type[Exception]) -> None:
     """See that a restore is refused, and that nothing changed."""
     database = daemon.folder / "kg.db"

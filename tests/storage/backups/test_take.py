@@ -153,7 +153,7 @@ def test_what_killed_ones_left_is_cleared_away_and_nothing_else_is(repo: Repo, d
         (folder / text).write_bytes(path.read_bytes().replace(b"elsewhere.db.20300107T12", b"kg.db.20300107T10"))
 
     for hours in range(1, 4):
-        backed_up(database, rotation=Rotation(2, 0), now=lambda hours=hours: NOON + timedelta(hours=hours))  # type: ignore[misc]
+        backed_up(database, rotation=Rotation(2, 0), now=lambda hours=hours: NOON + timedelta(hours=hours))
     stock = Shelf(folder, database).stock()
     assert [each.manifest.taken_at.hour for each in stock.backups] == [14, 15]
     left = set(names(folder)) - {path.name for each in stock.backups for path in (each.path, each.manifest_path)}

@@ -154,17 +154,23 @@ def _swap(path: Path, fresh: Path, kept: Path, contents: Contents, rules: Rules,
         with swap.alone(path):  # a daemon at work would meet a schema that is not its own
             pass
     swap.fit(fresh, swap.page_size_of(path))
-    swap.write_over(path, fresh, lambda: _keep(path, kept), rules.busy_timeout, told)
+    try:
+        swap.write_over(path, fresh, lambda: _keep(path, fresh.with_name("kept"), kept), rules.busy_timeout, told)
+    except Exception:
+        kept.unlink(missing_ok=True)  # nothing was replaced
+        raise
     return True
 
 
-def _keep(path: Path, kept: Path) -> None:
+def _keep(path: Path, draft: Path, kept: Path) -> None:
+    """Copy a database as it is, also where it is damaged; a copy that is cut off gets no name."""
     database = open_database(str(path), Path(), read_only=True)
     try:
-        copy_database(database, kept, is_raw=True)  # as it is: it may be damaged
+        copy_database(database, draft, is_raw=True)
     finally:
         database.close()
-    to_disk(kept)
+    to_disk(draft)
+    draft.rename(kept)
     to_disk(kept.parent)
 
 
