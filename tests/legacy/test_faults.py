@@ -200,7 +200,7 @@ def test_a_damaged_database_is_not_touched(daemon: Daemon, harm: Callable[[Path]
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize("shape", ["A", "C", "D"])
+@pytest.mark.parametrize("shape", ["A", "B", "C", "D", "mixed"])
 def test_a_hundred_thousand_classes(daemon: Daemon, shape: str, capsys: pytest.CaptureFixture[str]) -> None:
     path = Builder(daemon.folder / "old.db", shape, 100_000).build()
     before = content(path)
