@@ -13,8 +13,9 @@ from pathlib import Path
 import pygit2
 import pytest
 
+from tests.faults.support import tmpfs
 from tests.support import git
-from visionflow_daemon.errors import DamageError, SourceError, StoppedError
+from visionflow_daemon.errors import DamageError, SourceError, StateError, StoppedError
 from visionflow_daemon.git import changes
 from visionflow_daemon.git.repository import Target
 from visionflow_daemon.git.worktree import disk
@@ -58,7 +59,7 @@ class Look:
         self.tree = tree
         self.waited: list[float] = []
         self.sleep: Callable[[float], None] = self.wait
-        self.checkout = {"limit": 1_000, "branch": None, **more}
+        self.checkout = {"limit": 1_000, "branch": None, "store": tree.parent / "store.git", **more}
 
     def wait(self, seconds: float) -> None:
         """Note that it waits."""
@@ -71,7 +72,6 @@ class Look:
             Checkout(
                 location=str(self.tree),
                 base=self.tree.parent,
-                store=self.tree.parent / "store.git",
                 selects=changes.selection(("*.md",), ("out/",)),
                 sleep=self.sleep,
                 **self.checkout,  # type: ignore[arg-type]
@@ -398,6 +398,31 @@ def test_a_bare_or_sparse_or_empty_repository_is_refused_in_words(tree: Path, tm
     git("sparse-checkout", "set", "d", cwd=tree)
     with pytest.raises(SourceError, match="is sparse"):
         Look(tree)()
+
+
+def test_a_work_tree_without_anything_is_no_work_tree(tree: Path, tmp_path: Path) -> None:
+    git("clone", "--quiet", "--bare", str(tree), str(tmp_path / "apart.git"))
+    (tmp_path / "mounted").mkdir()
+    git("config", "core.bare", "false", cwd=tmp_path / "apart.git")
+    git("config", "core.worktree", str(tmp_path / "mounted"), cwd=tmp_path / "apart.git")
+    look = Look(tmp_path / "apart.git")
+    with pytest.raises(SourceError, match="is its file system mounted"):
+        look()
+    write(tmp_path / "mounted", "b.md", "there again")
+    assert look.files() == {b"b.md": b"there again"}
+
+
+def test_a_state_directory_that_is_full_is_told(tree: Path, tmp_path: Path) -> None:
+    with tmpfs(tmp_path / "small", "64k") as small:
+        (small / "fill").write_bytes(b"x" * 45_000)
+        look = Look(tree, store=small / "store.git")
+        for number in range(20):
+            write(tree, f"n{number}.md", os.urandom(900))
+        with pytest.raises(StateError, match=r"space|can't"):
+            look()
+        (small / "fill").write_bytes(b"")
+        look.checkout["store"] = tmp_path / "store.git"
+        assert len(look.files()) == 24
 
 
 @pytest.mark.parametrize("damage", ["empty blob", "no repository", "bad note"])

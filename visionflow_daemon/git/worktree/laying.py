@@ -78,6 +78,8 @@ class Laying:
         before = self._tree(self.store.note.tree)
         try:
             with disk.folder(os.fsencode(top)) as descriptor:
+                if len(tree) and not listed(descriptor):  # git's own files may lie elsewhere
+                    raise SourceError(f"the work tree at {top} is empty: is its file system mounted?")
                 entry = self._folder(Place(descriptor, b"", ignored_in(self.repository)), tree, before)
         except OSError as error:
             raise SourceError(f"the work tree at {top} can't be read: {error.strerror}") from error

@@ -71,7 +71,10 @@ class Store:
     def __init__(self, place: Path, objects: Path) -> None:
         self.place = place
         with clone.alone(place):
-            clone.opened(place).free()
+            try:
+                clone.opened(place).free()
+            except (pygit2.GitError, OSError) as error:
+                raise StateError(f"can't make the repository {place}: {error}") from error
             _stand_behind(place, objects)
         self.repository = pygit2.Repository(str(place))
         # Written by itself: what the checkout holds is not looked for, lest it be touched, or gone when it is needed.
