@@ -174,6 +174,14 @@ def test_where_the_system_reports_nothing_the_daemon_polls(repo: Repo, daemon: D
         assert running.end() == 0
 
 
+def test_what_watchdog_says_of_lost_events_is_no_line_of_ours(daemon: Daemon) -> None:
+    ran = daemon.run_python(
+        "import logging; import visionflow_daemon.git.watch;"
+        "logging.getLogger('watchdog.observers.inotify').error('lost')"
+    )
+    assert (ran.code, ran.out, ran.err) == (0, "", "")
+
+
 def test_lost_events_are_made_up_for(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Watch, "on_any_event", lambda *_: None)
     with watching(tree, poll=0.05) as told:

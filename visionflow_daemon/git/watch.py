@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import re
 import threading
 from collections.abc import Callable
@@ -28,6 +29,9 @@ from watchdog.observers.api import BaseObserver
 from visionflow_daemon.git.watched import Places, Watched
 
 log = structlog.get_logger()
+
+# It complains of lost events on standard error, among lines of JSON; they are made up for here.
+logging.getLogger("watchdog").setLevel(logging.CRITICAL)
 
 DEBOUNCE = 0.1
 """Seconds from the first event to the look: git touches several files for one commit."""
