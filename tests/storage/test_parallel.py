@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from tests.legacy.builders import SHAPES as OLD_SHAPES
@@ -116,6 +116,7 @@ def test_exactly_the_edits_are_told_whatever_the_shapes_and_spellings(
     if "B" in shapes:
         as_in_b(old)
         as_in_b(new)
+    assume(all(each != Said() for shape, each in zip(shapes, said, strict=True) if shape == OURS))  # no ontology then
     with TemporaryDirectory() as folder:
         paths = [
             write(Path(folder, f"{at}.db"), shape, each, seed)
@@ -123,6 +124,8 @@ def test_exactly_the_edits_are_told_whatever_the_shapes_and_spellings(
         ]
         told = tell(*paths)
     due = differences(old, new, shapes)
+    if shapes == (OURS, OURS):  # both can say of which property an axiom is
+        due = {(kind, of, (*key, "") if kind == "axiom" else key, what) for kind, of, key, what in due}
     # A class that is named as a parent has a row in ours: one that the other side declares is no difference then.
     for at, (shape, mine, other) in enumerate(zip(shapes, (old, new), (new, old), strict=True)):
         named = {iri for pair in mine.parents for iri in pair} - set(mine.classes) if shape == OURS else set()
@@ -351,6 +354,4 @@ def test_an_adopted_database_says_what_the_old_one_said_with_all_its_defects(tmp
     ]
     assert sum(each.counts["class"].equal for each in told) >= 300
     assert sum(each.counts["parent"].equal for each in told) > 100
-    # An inferred axiom is adopted letter by letter: of several ontologies it may get into another one, by its subject.
-    moved = {"inferred"} if shape == "mixed" else set()
-    assert {each.kind for one in told for each in one.contrasts} <= moved
+    assert [each for one in told for each in one.contrasts] == []

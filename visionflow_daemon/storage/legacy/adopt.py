@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from visionflow_daemon.storage import derive
 from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.facts import AXIOMS_PER_FILE
-from visionflow_daemon.storage.legacy import convert, quarantine, remainder
+from visionflow_daemon.storage.legacy import clean, convert, quarantine, remainder
 from visionflow_daemon.storage.legacy.archive import NUMBER, archived
 from visionflow_daemon.storage.legacy.convert import Oddities, OldAxiom, OldClass, OldProperty, Reader, digest
 from visionflow_daemon.storage.legacy.quarantine import Reason
@@ -238,7 +238,9 @@ def _axioms(adoption: Adoption, table: OldTable) -> None:
 
     def place(number: int, row: dict[str, Any], old: OldAxiom) -> bool:
         placed = False
-        for ontology_id in _ontologies_of(adoption, reader.ontology(row), old.subject):
+        # What was inferred stays letter by letter; the class that it is about has its full name.
+        about = clean.operand(old.subject, reader.prefixes) or old.subject
+        for ontology_id in _ontologies_of(adoption, reader.ontology(row), about):
             if not old.is_inferred and not _is_new(database, ontology_id, old.digest):
                 continue
             _add_axiom(adoption, ontology_id, old)
