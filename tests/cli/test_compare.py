@@ -39,9 +39,9 @@ def test_differences_come_first_then_the_counts_and_what_each_side_is(pair: Daem
     assert (ran.code, ran.err) == (3, "")
     lines = ran.out.splitlines()
     assert lines[:4] == [
-        f"different: label of class {A}: label was A, is Ä;",
+        f"different: label of class {A}: label was A, is Ä",
         f"missing: class {B}",
-        f"missing: label of class {B}: label B;",
+        f"missing: label of class {B}: label B",
         f"missing: parent {A} {B}",
     ]
     rows = {line.split()[0]: line.split()[1:] for line in lines[5:12]}

@@ -130,7 +130,7 @@ def _lines(comparison: Comparison, _limit: int) -> bool:
 def _line(difference: Contrast) -> str:
     named = difference.kind if difference.of is None else f"{difference.kind} of {difference.of}"
     key = " ".join(_short(value) for value in difference.key.values() if value)
-    values = " ".join(_values(difference))
+    values = "; ".join(_values(difference))
     return harmless(f"{difference.what}: {named} {key}" + (f": {values}" if values else ""))
 
 
@@ -138,11 +138,11 @@ def _values(difference: Contrast) -> Iterator[str]:
     old, new = difference.old, difference.new
     if old is not None and new is not None:
         for name in old:
-            yield f"{name} was {_short(old[name])}, is {_short(new[name])};"
+            yield f"{name} was {_short(old[name])}, is {_short(new[name])}"
     else:
         for name, value in (old or new or {}).items():
             if value is not None:
-                yield f"{name} {_short(value)};"
+                yield f"{name} {_short(value)}"
 
 
 def _short(value: object) -> str:
