@@ -59,10 +59,11 @@ def test_what_is_cut_off_or_longer_is_noticed(backup: Backup, daemon: Daemon, ch
         b"",
         b"not gzip",
         b"\x1f\x8b",
-        gzip.compress(b"text"),
-        gzip.compress(HEADER)[:-4],
-        gzip.compress(HEADER) + b"more",
+        gzip.compress(b"text", mtime=0),
+        gzip.compress(HEADER, mtime=0)[:-4],
+        gzip.compress(HEADER, mtime=0) + b"more",
     ],
+    ids=["nothing", "no archive", "a beginning", "no database", "cut short", "something behind"],
 )
 def test_an_archive_that_its_manifest_vouches_for_is_not_believed_either(
     backup: Backup, daemon: Daemon, content: bytes
