@@ -129,7 +129,7 @@ def latencies(daemon: Daemon, repo: Repo, path: Path, count: int) -> list[float]
 
 def test_a_hook_that_hangs_delays_no_pass(repo: Repo, daemon: Daemon) -> None:
     repo.commit(page(1))
-    stuck = program(daemon.folder, "time.sleep(600)")
+    stuck = program(daemon.folder, "time.sleep(60)")
     with webhook() as server:
         server.then = [hangs] * 100
         hooks = (to(stuck, timeout=600), f'url = "{server.url}"\non = {ALL}\ntimeout = 600')
