@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from visionflow_daemon.storage.database import EACH_OF, Database, Row, array
+from visionflow_daemon.storage.database import EACH_OF, EACH_ROW_OF, Database, Row, array
 from visionflow_daemon.storage.facts import Touched
 
 SAVE_CLASS = (
@@ -69,8 +69,9 @@ SAVE_PROPERTY = (
 )
 COUNT_USES = (
     "INSERT INTO property_uses (ontology_id, property_iri, property_type, axioms)"
-    f" SELECT ?, each.value->>0, each.value->>1, each.value->>2 FROM {EACH_OF} each WHERE TRUE"
-    " ON CONFLICT (ontology_id, property_iri, property_type) DO UPDATE SET axioms = axioms + excluded.axioms"
+    f" SELECT ?, each.value->>0, each.value->>1, CAST(each.value->>2 AS INTEGER) FROM {EACH_ROW_OF} each WHERE TRUE"
+    " ON CONFLICT (ontology_id, property_iri, property_type)"
+    " DO UPDATE SET axioms = property_uses.axioms + excluded.axioms"
     " RETURNING property_iri, property_type, axioms"
 )
 DROP_USE = "DELETE FROM property_uses WHERE ontology_id = ? AND property_iri = ? AND property_type = ?"

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from visionflow_daemon.storage.database import ANY_OF, Database, array
+from visionflow_daemon.storage.database import ANY_NUMBER_OF, Database, array
 
 OF_LEDGER = "FROM source_files WHERE ontology_id = ? AND status = 'failed'"
 ENTRIES = (
     "SELECT path, display_path, failure_class, reason, line, attempts, first_failed_at, last_failed_at,"
     f" next_attempt_at, blob_seen, blob_saved IS NOT NULL {OF_LEDGER} ORDER BY path"
 )
-MAKE_DUE = (
-    f"UPDATE source_files SET next_attempt_at = ? WHERE ontology_id = ? AND status = 'failed' AND file_id {ANY_OF}"
-)
+MAKE_DUE = f"UPDATE source_files SET next_attempt_at = ? WHERE ontology_id = ? AND status = 'failed' AND file_id {ANY_NUMBER_OF}"
 
 
 @dataclass(frozen=True, slots=True)
