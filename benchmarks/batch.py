@@ -27,7 +27,7 @@ class OneTransaction(SqliteDatabase):
     """A database whose writes all fall into one transaction."""
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self, *, in_order: bool = True) -> Iterator[None]:  # noqa: ARG002 - there is one
         """Write within the transaction that stands around all."""
         yield
 

@@ -69,10 +69,10 @@ def credentials(source: SourceConfig, base: Path, environment: Mapping[str, str]
 
 
 def server_of(config: Config, environment: Mapping[str, str]) -> Server:
-    """Say how a database server is dealt with. Its password is read when it is connected to: raises ConfigError then.
+    """Say how a database server is dealt with; the password is read when it is opened.
 
-    From its file, else the environment (VISIONFLOW_DATABASE_PASSWORD), else systemd's credential database-password; else
-    it is left to the client library, which reads PGPASSFILE.
+    From its file, else VISIONFLOW_DATABASE_PASSWORD, else systemd's credential database-password; else
+    it is left to the client library, which reads PGPASSFILE. The reading raises ConfigError.
     """
     folder = environment.get("CREDENTIALS_DIRECTORY")
     given = Path(folder) / "database-password" if folder else None

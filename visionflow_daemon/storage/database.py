@@ -102,8 +102,14 @@ class Database(ABC):
         """Execute a query, within a snapshot, and give its rows one by one: however many, few are held."""
 
     @abstractmethod
-    def transaction(self) -> AbstractContextManager[None]:
-        """Write in one transaction; what is raised within undoes it."""
+    def transaction(self, *, in_order: bool = True) -> AbstractContextManager[None]:
+        """Write in one transaction; what is raised within undoes it.
+
+        One that isn't `in_order` from its start calls `in_order` before it looks at, or changes, what others may.
+        """
+
+    def in_order(self) -> None:  # noqa: B027 - not every engine has something to do
+        """Wait until all transactions of the same ontology that came before are through; others wait for this one."""
 
     @abstractmethod
     def snapshot(self) -> AbstractContextManager[None]:
@@ -117,8 +123,14 @@ class Database(ABC):
     def tables(self) -> set[str]:
         """Name the tables that there are."""
 
-    def prepare_to_alter(self) -> None:
+    def prepare_to_alter(self) -> None:  # noqa: B027 - not every engine has something to do
         """Make ready for statements that change tables, within the transaction that has them."""
+
+    def flush(self) -> None:  # noqa: B027 - not every engine has something to do
+        """Wait for the statements of this transaction, where they go to a server in one go.
+
+        Only then their cursors tell how many rows they changed; to fetch a cursor's rows waits by itself.
+        """
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Execute a query and give all its rows."""
@@ -139,5 +151,5 @@ class Database(ABC):
         if not self.peewee.is_closed():
             self.peewee.close()
 
-    def end(self) -> None:
+    def end(self) -> None:  # noqa: B027 - not every engine has something to do
         """Let go of all connections that no thread has."""

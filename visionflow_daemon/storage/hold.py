@@ -5,9 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, cast
 
 from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.lock import ontology_lock
+
+if TYPE_CHECKING:
+    from visionflow_daemon.storage.postgresql import PostgresDatabase
 
 
 @contextmanager
@@ -24,5 +28,5 @@ def held_by_us(
         return
     from visionflow_daemon.storage.lease import leased  # noqa: PLC0415 - for servers alone
 
-    with leased(database, ontology_id, wait, sleep) as fenced:
+    with leased(cast("PostgresDatabase", database), ontology_id, wait, sleep) as fenced:
         yield fenced

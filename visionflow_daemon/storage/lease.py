@@ -18,7 +18,7 @@ import structlog
 
 from visionflow_daemon.errors import DatabaseError, LockedError
 from visionflow_daemon.storage.database import Database
-from visionflow_daemon.storage.postgresql import PostgresDatabase
+from visionflow_daemon.storage.postgresql import Check, PostgresDatabase
 
 log = structlog.get_logger()
 
@@ -43,19 +43,23 @@ FENCE = "SELECT 1 FROM leases WHERE ontology_id = ? AND token = ? FOR UPDATE"
 
 @contextmanager
 def leased(
-    database: Database, ontology_id: str, wait: float, sleep: Callable[[float], None] = time.sleep
+    database: PostgresDatabase, ontology_id: str, wait: float, sleep: Callable[[float], None] = time.sleep
 ) -> Iterator[Database]:
     """Hold the lease of an ontology, renewed meanwhile, and give the database whose transactions check it."""
-    assert isinstance(database, PostgresDatabase)
     seconds = database.server.rules.lease
     token = _taken(database, ontology_id, seconds, wait, sleep)
 
-    def fence() -> None:
-        if database.row(FENCE, (ontology_id, token)) is None:
-            raise DatabaseError(
-                f"the lease of ontology {ontology_id!r} is another's by now: this pass was silent for longer than "
-                f"{seconds:g} seconds (postgresql.lease). Nothing more is written; the next pass goes on from there"
-            )
+    def fence(database: PostgresDatabase) -> Check:
+        found = database.run(FENCE, (ontology_id, token))
+
+        def check() -> None:
+            if found.fetchone() is None:
+                raise DatabaseError(
+                    f"the lease of ontology {ontology_id!r} is another's by now: this pass was silent for longer than "
+                    f"{seconds:g} seconds (postgresql.lease). Nothing more is written; the next pass goes on from there"
+                )
+
+        return check
 
     is_over = threading.Event()
     heart = threading.Thread(

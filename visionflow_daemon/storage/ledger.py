@@ -12,7 +12,10 @@ ENTRIES = (
     "SELECT path, display_path, failure_class, reason, line, attempts, first_failed_at, last_failed_at,"
     f" next_attempt_at, blob_seen, blob_saved IS NOT NULL {OF_LEDGER} ORDER BY path"
 )
-MAKE_DUE = f"UPDATE source_files SET next_attempt_at = ? WHERE ontology_id = ? AND status = 'failed' AND file_id {ANY_NUMBER_OF}"
+MAKE_DUE = (
+    "UPDATE source_files SET next_attempt_at = ? WHERE ontology_id = ? AND status = 'failed'"
+    f" AND file_id {ANY_NUMBER_OF}"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ RECORD = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
     version     INTEGER NOT NULL PRIMARY KEY,
     name        TEXT    NOT NULL,
-    applied_at  TEXT    NOT NULL
+    applied_at  TEXT    NOT NULL DEFAULT CURRENT_TIMESTAMP
 )
 """
 OUR_RECORD = "schema_migrations"

@@ -6,12 +6,18 @@ transaction that writes an ontology's facts holds it (ADR 0029).
 
 from __future__ import annotations
 
+import itertools
+import re
+import select
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from copy import copy
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 from uuid import uuid4
 
 import orjson
@@ -32,6 +38,34 @@ STREAMED = 1_000
 STALE_SECONDS = 300
 """How long a connection that nobody uses is kept."""
 
+INSERT = re.compile(r"INSERT INTO (?P<table>\w+) \((?P<columns>[\w, ]+)\) VALUES \([?, ]+\)(?P<rest>.*)")
+TYPES = (
+    "SELECT attname, format_type(atttypid, NULL) FROM pg_catalog.pg_attribute"
+    " WHERE attrelid = to_regclass(?) AND attnum > 0 AND NOT attisdropped"
+)
+
+SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ; SET LOCAL idle_in_transaction_session_timeout = 0"
+"""Begins a snapshot, whose reader may take its time."""
+
+LOOKED_AT = (50, 200, 800, 3_200, 12_800, 51_200)
+"""After how many commits of this process the server is asked to look at the tables, if nobody did."""
+
+GROWING = frozenset(
+    {
+        "class_facts",
+        "links",
+        "owl_axioms",
+        "owl_class_hierarchy",
+        "owl_classes",
+        "owl_properties",
+        "page_names",
+        "page_warnings",
+        "property_facts",
+        "property_uses",
+        "source_files",
+    }
+)
+
 MARKS = {
     EACH_ROW_OF: "(SELECT jsonb_array_elements(?::jsonb) AS value)",
     EACH_OF: '(SELECT jsonb_array_elements_text(?::jsonb) COLLATE "C" AS value)',
@@ -39,16 +73,34 @@ MARKS = {
 """How this engine says what engines don't share."""
 
 
-def unfenced() -> None:
-    """Let every transaction begin."""
+Check = Callable[[], None]
+Fence = Callable[["PostgresDatabase"], Check]
+"""Asks the server for a transaction's turn, and gives the check, which raises where it has none."""
+
+
+def unchecked() -> None:
+    """Let a transaction be committed."""
+
+
+def unfenced(_: PostgresDatabase) -> Check:
+    """Let transactions come through as they please."""
+    return unchecked
+
+
+@dataclass(slots=True)
+class _Here:
+    """The transaction of a thread: its statements on their way to the server, and what is to be checked at its end."""
+
+    pipeline: psycopg.Pipeline
+    is_in_order: bool = False
+    check: Check = unchecked
 
 
 class PostgresDatabase(Database):
     """A database of a server's; each thread takes a connection out of the pool, and gives it back by `close`.
 
     Its transactions don't wait for the disk: as with SQLite's log, a power cut may take the last ones, in the order of
-    their commits, and `settle` waits for all before it. Settings hold for a transaction, not for a session, which a
-    pgbouncer may share out.
+    their commits, and `settle` waits for all before it.
     """
 
     peewee: PooledPostgresqlDatabase
@@ -63,7 +115,22 @@ class PostgresDatabase(Database):
         self.address = server_address(url)
         self.server = server
         self.read_only = read_only
-        secret = {"password": password} if (password := server.password()) is not None else {}
+        settings = {
+            "synchronous_commit": "off",
+            "statement_timeout": _milliseconds(rules.statement_timeout),
+            "lock_timeout": _milliseconds(busy_timeout),
+            "idle_in_transaction_session_timeout": _milliseconds(rules.idle_timeout),
+        }
+        given: dict[str, Any] = {}
+        self._begin = ["BEGIN"]
+        if rules.pgbouncer:
+            self._begin.append(
+                "SELECT " + ", ".join(f"set_config('{name}', '{settings[name]}', true)" for name in settings)
+            )
+        else:
+            given["options"] = " ".join([*_own_options(url), *(f"-c {name}={settings[name]}" for name in settings)])
+        if (password := server.password()) is not None:
+            given["password"] = password
         self.peewee = PooledPostgresqlDatabase(
             conninfo(url),
             max_connections=rules.connections,
@@ -71,29 +138,37 @@ class PostgresDatabase(Database):
             timeout=max(1, int(rules.patience)),
             prefer_psycopg3=True,
             connect_timeout=max(2, round(rules.connect_timeout)),  # libpq takes whole seconds, and 1 for 2
-            prepare_threshold=5 if rules.prepare else None,
+            prepare_threshold=None if rules.pgbouncer else 5,
             application_name="visionflow-daemon",
             client_encoding="utf8",
-            **secret,
+            **given,
         )
-        self._fence: Callable[[], None] = unfenced
-        settings = (
-            f"SET LOCAL statement_timeout = {_milliseconds(rules.statement_timeout)};"
-            f" SET LOCAL lock_timeout = {_milliseconds(busy_timeout)};"
-            f" SET LOCAL idle_in_transaction_session_timeout = {_milliseconds(rules.idle_timeout)}"
-        )
-        self._begin = f"BEGIN; SET LOCAL synchronous_commit = off; {settings}"
-        self._begin_snapshot = f"BEGIN ISOLATION LEVEL REPEATABLE READ; {settings.partition('; SET LOCAL idle')[0]}"
+        self._fence: Fence = unfenced
+        self._threads = threading.local()
+        self._commits = itertools.count(1)
+        self._types: dict[str, dict[str, str]] = {}
 
     def run(self, sql: str, parameters: Sequence[Any] = ()) -> Any:  # noqa: ANN401 - a DB-API cursor has no type
         """Execute one statement and give its cursor."""
-        return self.peewee.execute_sql(translated(sql), parameters)
+        with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
+            cursor = self.peewee.cursor()
+            cursor.execute(translated(sql), parameters)
+        return cursor
 
     def run_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
-        """Execute one statement for each row of parameters, in one go."""
-        if rows:
+        """Execute one statement for each row of parameters, in one go; rows that are inserted go as columns."""
+        if len(rows) == 1:
+            self.run(sql, rows[0])
+        elif rows and (insert := INSERT.fullmatch(sql)):
+            self.run(self._of_columns(insert), [list(column) for column in zip(*rows, strict=True)])
+        elif rows:
             with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
                 self.peewee.cursor().executemany(translated(sql), rows)
+
+    def flush(self) -> None:
+        """Wait for all statements of this transaction, so that their cursors tell how many rows they changed."""
+        with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
+            self._here.pipeline.sync()
 
     def stream(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[Row]:
         """Execute a query, within a snapshot, and give its rows one by one."""
@@ -103,24 +178,40 @@ class PostgresDatabase(Database):
             yield from cursor
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Write in one transaction."""
+    def transaction(self, *, in_order: bool = True) -> Iterator[None]:
+        """Write in one transaction, whose statements go to the server together until a result is asked for."""
         asked = time.perf_counter()
-        self._started(self._begin)
+        self._awake()
         try:
-            self._fence()
-            began = time.perf_counter()
-            yield
-            self.run("COMMIT")
+            with peewee.__exception_wrapper__, self.peewee.connection().pipeline() as pipeline:  # type: ignore[attr-defined]
+                here = self._here = _Here(pipeline)
+                for statement in self._begin:
+                    self.run(statement)
+                if in_order:
+                    self.in_order()
+                began = time.perf_counter()
+                yield
+                if not here.is_in_order:
+                    self.in_order()
+                here.check()
+                self.run("COMMIT")
         except BaseException:
             self._undone()
             raise
         self.observe(began - asked, time.perf_counter() - began)
+        if next(self._commits) in LOOKED_AT:
+            with suppress(peewee.DatabaseError):  # what was committed stands, whatever comes of this
+                self._look_at_tables()
 
-    def fenced(self, fence: Callable[[], None]) -> PostgresDatabase:
-        """Give the same database, whose transactions begin with a look that raises where they may not be."""
+    def in_order(self) -> None:
+        """Let the rest of this transaction follow those of the same ontology before it, and precede others."""
+        self._here.is_in_order = True
+        self._here.check = self._fence(self)
+
+    def fenced(self, fence: Fence) -> PostgresDatabase:
+        """Give the same database, whose transactions come through one by one, while the fence lets them."""
         other = copy(self)
-        other._fence = fence
+        other._fence = fence  # noqa: SLF001 - it is one of ours
         return other
 
     @contextmanager
@@ -129,8 +220,9 @@ class PostgresDatabase(Database):
         if self._is_within():
             yield
             return
-        self._started(self._begin_snapshot)
+        self._awake()
         try:
+            self.peewee.execute_sql(SNAPSHOT, None)
             yield
             self.run("COMMIT")
         except BaseException:
@@ -139,8 +231,9 @@ class PostgresDatabase(Database):
 
     def settle(self) -> None:
         """Wait until the server's disk has all that was committed."""
-        self._started("BEGIN; SET LOCAL synchronous_commit = on")
+        self._awake()
         try:
+            self.peewee.execute_sql("BEGIN; SET LOCAL synchronous_commit = on", None)
             self.run("SELECT txid_current()")  # a transaction that writes nothing would wait for nothing
             self.run("COMMIT")
         except BaseException:
@@ -153,6 +246,10 @@ class PostgresDatabase(Database):
             name
             for (name,) in self.rows("SELECT tablename FROM pg_catalog.pg_tables WHERE schemaname = current_schema()")
         }
+
+    def prepare_to_alter(self) -> None:
+        """Give statements that change tables all the time that they need."""
+        self.run("SELECT set_config('statement_timeout', '0', true)")
 
     def connected(self) -> None:
         """Take a connection for this thread, if it has none. Raises BusyError where the pool has none left."""
@@ -168,18 +265,44 @@ class PostgresDatabase(Database):
         """Let go of all connections that no thread has."""
         self.peewee.close_idle()
 
-    def _started(self, begin: str) -> None:
-        """Begin a transaction; a connection that was lost since the last one is made anew."""
+    def _look_at_tables(self) -> None:
+        """Let the server look at tables that have grown since it last did: it takes ontology_id, the first column of
+        every key, for selective until it knows better, and reads whole tables where an index would name a row.
+        """
+        (known,) = self.row("SELECT reltuples FROM pg_catalog.pg_class WHERE oid = to_regclass('source_files')") or (0,)
+        (held,) = self.row("SELECT COUNT(*) FROM (SELECT 1 FROM source_files LIMIT ?) AS held", (LOOKED_AT[-1],)) or (
+            0,
+        )
+        if held > 2 * max(known, 0):
+            self.run(f"ANALYZE {', '.join(sorted(self.tables() & GROWING))}")
+
+    def _of_columns(self, insert: re.Match[str]) -> str:
+        """Give the statement that inserts rows given column by column: one text, however many they are."""
+        table, columns = insert["table"], insert["columns"]
+        if table not in self._types:
+            self._types[table] = dict(self.rows(TYPES, (table,)))
+        types = self._types[table]
+        marks = ", ".join(f"?::{types[column]}[]" for column in columns.split(", "))
+        return f"INSERT INTO {table} ({columns}) SELECT * FROM unnest({marks}){insert['rest']}"
+
+    @property
+    def _here(self) -> _Here:
+        here: _Here = self._threads.here
+        return here
+
+    @_here.setter
+    def _here(self, here: _Here) -> None:
+        self._threads.here = here
+
+    def _awake(self) -> None:
+        """See that this thread has a connection, and none that the server has closed since it was last used."""
         self.connected()
-        try:
-            self.peewee.execute_sql(begin)
-        except peewee.DatabaseError as error:
-            is_lost = trouble.is_lost(error)
-            self._undone()
-            if not is_lost:
-                raise
+        socket = self.peewee.connection().pgconn.socket
+        if select.select([socket], [], [], 0)[0]:  # nothing is due from the server: this is its farewell
+            with suppress(peewee.DatabaseError, psycopg.Error):
+                self.peewee.manual_close()
+            self.peewee.close_idle()
             self.connected()
-            self.peewee.execute_sql(begin)
 
     def _undone(self) -> None:
         """Roll back; a connection on which that fails is thrown away, and so are those that wait in the pool."""
@@ -219,6 +342,11 @@ def translated(sql: str) -> str:
     for mark, ours in MARKS.items():
         sql = sql.replace(mark, ours)
     return sql.replace("%", "%%").replace("?", "%s")
+
+
+def _own_options(url: str) -> list[str]:
+    """Give the settings that a URL asks for itself."""
+    return [value for key, value in parse_qsl(urlsplit(url).query) if key == "options"]
 
 
 def _milliseconds(seconds: float) -> int:

@@ -17,10 +17,9 @@ SECRET_KEYS = frozenset({"password", "sslpassword"})
 class ServerRules:
     """How a PostgreSQL server is dealt with; times are in seconds.
 
-    `connections` are held at most, `idle_timeout` is how long a transaction may wait for its program, and a lease holds
-    for `lease` seconds after its holder's last sign of life. `prepare` lets the server keep prepared statements, which a
-    pgbouncer in transaction mode before 1.21 doesn't pass on. Where the server is away, a pass waits for it for up to
-    `patience`.
+    `connections` are held at most, `idle_timeout` is how long a transaction may wait for its program, a lease holds for
+    `lease` seconds after its holder's last sign of life. Where the server is away, a pass waits for up to `patience`.
+    `pgbouncer` says that one stands between, in transaction mode: sessions then keep no settings, and no statements.
     """
 
     connections: int = 20
@@ -29,7 +28,7 @@ class ServerRules:
     idle_timeout: float = 5.0
     patience: float = 60.0
     lease: float = 5.0
-    prepare: bool = True
+    pgbouncer: bool = False
     password_file: str | None = None
 
 

@@ -84,7 +84,7 @@ class SqliteDatabase(Database):
         yield from self.run(sql, parameters)
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self, *, in_order: bool = True) -> Iterator[None]:  # noqa: ARG002 - all are, with one writer
         """Write in one transaction, which takes the write lock at its start.
 
         Threads queue at a lock of this process first: SQLite's own lock makes waiters sleep and starve (ADR 0003).

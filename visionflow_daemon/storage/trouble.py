@@ -92,33 +92,30 @@ def in_words(error: BaseException, name: str | Path) -> VisionflowError | None:
     return None
 
 
+SAID: dict[State, tuple[type[VisionflowError], str]] = {
+    State.LOST: (BusyError, "{} does not answer ({}): look whether the server runs, and the network; " + GOES_ON),
+    State.CROWDED: (
+        BusyError,
+        "{} has no connection left ({}): raise max_connections there, or lower postgresql.connections; " + GOES_ON,
+    ),
+    State.BUSY: (
+        BusyError,
+        "another session of {} holds what is needed, or the server is too slow ({}): pg_stat_activity shows which; "
+        + GOES_ON,
+    ),
+    State.CORRUPT: (CorruptError, "{} is corrupt ({}); nothing more is written to it. Restore a backup"),
+    State.NO_ROOM: (DatabaseError, "disk full: no room on the server of {} ({}). Make room there; " + GOES_ON),
+    State.UNUSABLE: (DatabaseError, "{} can't be used ({}): look at rights, password and the server's log; " + GOES_ON),
+}
+"""What a server's state means, and what to do about it: filled in are the database's name and what was said."""
+
+
 def _of_server(error: BaseException, name: str) -> VisionflowError | None:
-    said = " ".join(str(error).split())
-    match state_of(error):
-        case State.LOST:
-            return BusyError(
-                f"{name} does not answer ({said}): look whether the server runs, and the network; {GOES_ON}"
-            )
-        case State.CROWDED:
-            return BusyError(
-                f"{name} has no connection left ({said}): raise max_connections there, or lower postgresql.connections; "
-                f"{GOES_ON}"
-            )
-        case State.BUSY:
-            return BusyError(
-                f"another session of {name} holds what is needed, or the server is too slow ({said}): pg_stat_activity "
-                f"shows which; {GOES_ON}"
-            )
-        case State.CORRUPT:
-            return CorruptError(f"{name} is corrupt ({said}); nothing more is written to it. Restore a backup")
-        case State.NO_ROOM:
-            return DatabaseError(f"disk full: no room on the server of {name} ({said}). Make room there; {GOES_ON}")
-        case State.UNUSABLE:
-            return DatabaseError(
-                f"{name} can't be used ({said}): look at rights, password and the server's log; {GOES_ON}"
-            )
-        case _:
-            return None
+    state = state_of(error)
+    if state is None:
+        return None
+    kind, words = SAID[state]
+    return kind(words.format(name, " ".join(str(error).split())))
 
 
 def _advice(error: OSError) -> str | None:
