@@ -51,6 +51,9 @@ class Bar:
         rate = "-" if speed is None else f"{speed:,.0f}"
         self._progress.update(self._task, completed=tally.done, failed=tally.failed, rate=rate)
 
+    def waits(self) -> None:
+        """Nothing moves."""
+
     def ended(self) -> None:
         """Leave the finished bar on the screen, and the terminal to others."""
         self._sink.divert = None

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 import peewee
@@ -60,6 +60,9 @@ class Database:
     database is fast, and lost with its process. One that is remade, tables and all, keeps its journal as it is, and its
     foreign keys are checked at the end, by whoever remakes it.
     """
+
+    at_once: ClassVar[int | None] = 1
+    """How many workers are to work at once: one, where writing is for one alone anyway (ADR 0010); None for all."""
 
     def __init__(
         self,
