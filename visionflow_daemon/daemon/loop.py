@@ -29,6 +29,7 @@ from visionflow_daemon.ops.observer import Observer
 from visionflow_daemon.ops.systemd import Notify
 from visionflow_daemon.storage.database import Database, database_path
 from visionflow_daemon.sync.breakers import Breakers
+from visionflow_daemon.sync.fetches import Fetches
 from visionflow_daemon.sync.job import Services
 from visionflow_daemon.sync.meter import Meter, Unmeasured
 from visionflow_daemon.sync.pool import Pool
@@ -73,6 +74,7 @@ class Loop:
         self._is_changed = threading.Event()
         self._store = Store()
         self._pool = Pool(1)
+        self._fetches = Fetches()
         self._status = Status(around.notify)
         self._vigil = Vigil(around.notify, around.lives)
         self._underway = Underway(self._vigil, around.wake.nudge)
@@ -220,6 +222,7 @@ class Loop:
             stop.sleep,
             self._around.meter_of(ontology_id),
             self._pool,
+            self._fetches,
         )
         with structlog.contextvars.bound_contextvars(ontology_id=ontology_id):
             try:

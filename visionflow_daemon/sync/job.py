@@ -17,6 +17,7 @@ from visionflow_daemon.git.changes import Selects
 from visionflow_daemon.model import ApartRules, Reading
 from visionflow_daemon.storage.database import Database
 from visionflow_daemon.sync.breaker import Rules
+from visionflow_daemon.sync.fetches import Fetches
 from visionflow_daemon.sync.meter import Meter, Unmeasured
 from visionflow_daemon.sync.pool import Pool
 from visionflow_daemon.sync.progress import Unwatched, Watcher
@@ -52,7 +53,7 @@ class Job:
 class Services:
     """What a pass needs of the world around it; tests bring their own clock.
 
-    `pool` has the workers that it shares with other passes; without, it has some of its own.
+    `pool` has the workers that it shares with other passes, without, it has some of its own; `fetches` the places.
     """
 
     database: Database
@@ -62,6 +63,7 @@ class Services:
     sleep: Callable[[float], None] = time.sleep
     meter: Meter = field(default_factory=Unmeasured)
     pool: Pool | None = None
+    fetches: Fetches = field(default_factory=Fetches)
 
 
 def selection(job: Job) -> Selects:
