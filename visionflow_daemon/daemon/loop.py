@@ -205,7 +205,7 @@ class Loop:
                     f"the system lets no thread start for a pass ({error}): raise the limit of tasks (TasksMax= in the "
                     "unit, `ulimit -u` in a shell) or of memory"
                 ) from error
-            log.warning("pass waits for another one to end", reason=str(error))
+            log.warning("pass waits", reason=str(error))
             self._around.wake.ask(source.ontology_id, why)
             self._is_full = True
 

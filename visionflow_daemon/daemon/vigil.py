@@ -35,6 +35,7 @@ class Vigil:
         self._lives = lives
         self._monotonic = monotonic
         self._watched: set[Stop] = set()
+        self._told_at = float("-inf")
 
     def begin(self, ontology_id: str) -> Stop:
         """Watch over a pass from now on; give its stop, through which it gives signs of life."""
@@ -55,9 +56,12 @@ class Vigil:
         if not stuck:
             self._notify.beat()
             return
-        for name, seconds in stuck.items():
-            log.error("pass stuck", ontology_id=name, seconds=round(seconds, 1))
-        self._notify.trigger()
+        if now - self._told_at >= self._notify.every:
+            self._told_at = now
+            for name, seconds in stuck.items():
+                with structlog.contextvars.bound_contextvars(ontology_id=name):
+                    log.error("pass stuck", seconds=round(seconds, 1))
+            self._notify.trigger()
 
     def _note(self, stop: Stop) -> None:
         stop.lived_at = self._monotonic()
