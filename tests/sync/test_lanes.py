@@ -219,21 +219,25 @@ def test_who_waits_leaves_its_turn_to_other_lanes() -> None:
 
 def test_a_lane_that_is_over_does_not_wait_for_a_worker_that_has_another_lanes_task_in_hand() -> None:
     gate, begun = threading.Event(), threading.Event()
+    both = threading.Barrier(3, timeout=DEADLINE)
     with lanes(2, None) as held:
-        both = threading.Barrier(2, timeout=DEADLINE)
-        first = held.run("first", 2, lambda _: both.wait() and None)
-        held.join()
-        second = held.run("second", 2, lambda _: both.wait() and None)
-        slow = held.run("slow", 1, lambda _: begun.set() or gate.wait(DEADLINE) or None)
-        assert begun.wait(DEADLINE)
+        slow: list[Worker] = []
+
+        def begin_slow() -> None:
+            both.wait()
+            slow.append(held.run("slow", 1, lambda _: begun.set() or gate.wait(DEADLINE) or None))
+            assert begun.wait(DEADLINE)
+
+        first = held.run("first", 2, lambda _: both.wait() and None, at_end=begin_slow)
         until = time.monotonic() + DEADLINE
-        while "second" not in held.result:
+        while "first" not in held.result:
             assert time.monotonic() < until, "it waits for the slow one"
             threading.Event().wait(0.01)
+        assert (len(first.opened), len(first.closed)) == (2, 1)
         gate.set()
-    assert len(first.opened) == len(second.opened) == 2
-    for worker in (first, second, slow):
+    for worker in (first, *slow):
         assert sorted(worker.opened) == sorted(worker.closed)
+    assert held.result == {"first": True, "slow": True}
 
 
 def test_a_pool_takes_more_workers_and_lets_go_of_some() -> None:

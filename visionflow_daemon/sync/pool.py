@@ -41,6 +41,7 @@ class _Worker:
         """Released to call it from its rest, or to let it go on after a wait."""
         self.go.acquire()
         self.at: Lane[Any] | None = None
+        self.is_new = True
         self.may_work = False
         self.is_called = False
         """Whether it was called for a task, and has not come to take it yet."""
@@ -76,7 +77,7 @@ class Pool:
         self._turns: Turns[Lane[Any]] = Turns()
         self._workers: list[_Worker] = []
         self._idle: list[_Worker] = []
-        """Who rests: the last to come is called first, since it has open what is needed."""
+        """Who rests: the last one that has worked is called first, since it has open what is needed."""
         self._back: deque[_Worker] = deque()
         """Who is back from a wait: they go on before anything else begins."""
         self._is_closed = False
@@ -236,7 +237,8 @@ class Pool:
                     worker.at = found
                     return partial(self._do, worker, found, found.take(worker))
                 self._rest(worker)
-                self._idle.append(worker)
+                self._idle.insert(0 if worker.is_new else len(self._idle), worker)
+                worker.is_new = False
                 self.call()
             worker.go.acquire()
 
