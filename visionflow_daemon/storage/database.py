@@ -126,12 +126,6 @@ class Database(ABC):
     def prepare_to_alter(self) -> None:  # noqa: B027 - not every engine has something to do
         """Make ready for statements that change tables, within the transaction that has them."""
 
-    def flush(self) -> None:  # noqa: B027 - not every engine has something to do
-        """Wait for the statements of this transaction, where they go to a server in one go.
-
-        Only then their cursors tell how many rows they changed; to fetch a cursor's rows waits by itself.
-        """
-
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Execute a query and give all its rows."""
         found: list[Row] = self.run(sql, parameters).fetchall()

@@ -95,7 +95,6 @@ def derive(database: Database, ontology_id: str, touched: Touched, now: str) -> 
     uses = {use: by for use, by in sorted(touched.uses.items()) if by}
     given = array([*use, by] for use, by in uses.items())
     counts = database.run(COUNT_USES, (ontology_id, given)) if uses else None
-    database.flush()
     undeclared = {iri for iri, save in saves.items() if not save.rowcount}
     touched.properties |= _count_uses(database, ontology_id, uses, counts.fetchall() if counts else [])
     database.run_many(DEMOTE_CLASS, [(now, now, ontology_id, iri) for iri in sorted(undeclared)])

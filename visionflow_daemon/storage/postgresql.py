@@ -30,6 +30,7 @@ from psycopg.types.json import set_json_loads
 from visionflow_daemon.errors import BusyError, DatabaseError
 from visionflow_daemon.storage import trouble
 from visionflow_daemon.storage.database import BUSY_TIMEOUT, EACH_OF, EACH_ROW_OF, POSTGRESQL, Database, Row
+from visionflow_daemon.storage.pipeline import Pipeline
 from visionflow_daemon.storage.server import Server, conninfo, server_address
 
 STREAMED = 1_000
@@ -39,6 +40,7 @@ STALE_SECONDS = 300
 """How long a connection that nobody uses is kept."""
 
 INSERT = re.compile(r"INSERT INTO (?P<table>\w+) \((?P<columns>[\w, ]+)\) VALUES \([?, ]+\)(?P<rest>.*)")
+PARAMETER = re.compile(r"\?(?P<number>\d*)")
 TYPES = (
     "SELECT attname, format_type(atttypid, NULL) FROM pg_catalog.pg_attribute"
     " WHERE attrelid = to_regclass(?) AND attnum > 0 AND NOT attisdropped"
@@ -91,7 +93,7 @@ def unfenced(_: PostgresDatabase) -> Check:
 class _Here:
     """The transaction of a thread: its statements on their way to the server, and what is to be checked at its end."""
 
-    pipeline: psycopg.Pipeline
+    pipeline: Pipeline
     is_in_order: bool = False
     check: Check = unchecked
 
@@ -150,10 +152,10 @@ class PostgresDatabase(Database):
 
     def run(self, sql: str, parameters: Sequence[Any] = ()) -> Any:  # noqa: ANN401 - a DB-API cursor has no type
         """Execute one statement and give its cursor."""
+        if (here := self._here) is not None:
+            return here.pipeline.execute(translated(sql), parameters)
         with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
-            cursor = self.peewee.cursor()
-            cursor.execute(translated(sql), parameters)
-        return cursor
+            return psycopg.RawCursor(self.peewee.connection()).execute(translated(sql), parameters)
 
     def run_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         """Execute one statement for each row of parameters, in one go; rows that are inserted go as columns."""
@@ -161,18 +163,14 @@ class PostgresDatabase(Database):
             self.run(sql, rows[0])
         elif rows and (insert := INSERT.fullmatch(sql)):
             self.run(self._of_columns(insert), [list(column) for column in zip(*rows, strict=True)])
-        elif rows:
-            with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
-                self.peewee.cursor().executemany(translated(sql), rows)
-
-    def flush(self) -> None:
-        """Wait for all statements of this transaction, so that their cursors tell how many rows they changed."""
-        with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
-            self._here.pipeline.sync()
+        else:
+            for row in rows:
+                self.run(sql, row)
 
     def stream(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[Row]:
         """Execute a query, within a snapshot, and give its rows one by one."""
-        with peewee.__exception_wrapper__, self.peewee.connection().cursor(uuid4().hex) as cursor:  # type: ignore[attr-defined]
+        connection = self.peewee.connection()
+        with peewee.__exception_wrapper__, psycopg.RawServerCursor(connection, uuid4().hex) as cursor:  # type: ignore[attr-defined]
             cursor.itersize = STREAMED
             cursor.execute(translated(sql), parameters)
             yield from cursor
@@ -183,8 +181,9 @@ class PostgresDatabase(Database):
         asked = time.perf_counter()
         self._awake()
         try:
-            with peewee.__exception_wrapper__, self.peewee.connection().pipeline() as pipeline:  # type: ignore[attr-defined]
-                here = self._here = _Here(pipeline)
+            pipeline = Pipeline(self.peewee.connection(), prepares=not self.server.rules.pgbouncer)
+            with peewee.__exception_wrapper__, pipeline:  # type: ignore[attr-defined]
+                here = self._threads.here = _Here(pipeline)
                 for statement in self._begin:
                     self.run(statement)
                 if in_order:
@@ -196,8 +195,10 @@ class PostgresDatabase(Database):
                 here.check()
                 self.run("COMMIT")
         except BaseException:
+            self._threads.here = None
             self._undone()
             raise
+        self._threads.here = None
         self.observe(began - asked, time.perf_counter() - began)
         if next(self._commits) in LOOKED_AT:
             with suppress(peewee.DatabaseError):  # what was committed stands, whatever comes of this
@@ -205,8 +206,9 @@ class PostgresDatabase(Database):
 
     def in_order(self) -> None:
         """Let the rest of this transaction follow those of the same ontology before it, and precede others."""
-        self._here.is_in_order = True
-        self._here.check = self._fence(self)
+        if (here := self._here) is not None:
+            here.is_in_order = True
+            here.check = self._fence(self)
 
     def fenced(self, fence: Fence) -> PostgresDatabase:
         """Give the same database, whose transactions come through one by one, while the fence lets them."""
@@ -286,13 +288,10 @@ class PostgresDatabase(Database):
         return f"INSERT INTO {table} ({columns}) SELECT * FROM unnest({marks}){insert['rest']}"
 
     @property
-    def _here(self) -> _Here:
-        here: _Here = self._threads.here
+    def _here(self) -> _Here | None:
+        """This thread's transaction, if it is in one."""
+        here: _Here | None = getattr(self._threads, "here", None)
         return here
-
-    @_here.setter
-    def _here(self, here: _Here) -> None:
-        self._threads.here = here
 
     def _awake(self) -> None:
         """See that this thread has a connection, and none that the server has closed since it was last used."""
@@ -315,7 +314,7 @@ class PostgresDatabase(Database):
             self.peewee.close_idle()
 
     def _is_within(self) -> bool:
-        return (
+        return self._here is not None or (
             not self.peewee.is_closed()
             and self.peewee.connection().info.transaction_status is not TransactionStatus.IDLE
         )
@@ -338,10 +337,11 @@ def open_postgresql(
 
 @cache
 def translated(sql: str) -> str:
-    """Give a statement as this engine's driver takes it."""
+    """Give a statement as this engine takes it."""
     for mark, ours in MARKS.items():
         sql = sql.replace(mark, ours)
-    return sql.replace("%", "%%").replace("?", "%s")
+    numbers = itertools.count(1)
+    return PARAMETER.sub(lambda found: f"${found['number'] or next(numbers)}", sql)
 
 
 def _own_options(url: str) -> list[str]:
