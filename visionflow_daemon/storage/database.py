@@ -131,6 +131,11 @@ class Database(ABC):
         found: list[Row] = self.run(sql, parameters).fetchall()
         return found
 
+    def ask(self, sql: str, parameters: Sequence[Any] = ()) -> Callable[[], list[Row]]:
+        """Execute a query, and give what gives its rows: those of this moment, for which is waited only then."""
+        found = self.rows(sql, parameters)
+        return lambda: found
+
     def row(self, sql: str, parameters: Sequence[Any] = ()) -> Row | None:
         """Execute a query and give its first row."""
         found: Row | None = self.run(sql, parameters).fetchone()

@@ -6,8 +6,6 @@ wins over one that only declares it, then the smaller path, compared as bytes (A
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from visionflow_daemon.storage.database import EACH_OF, EACH_ROW_OF, Database, Row, array
 from visionflow_daemon.storage.facts import Touched
 
@@ -92,11 +90,7 @@ def derive(database: Database, ontology_id: str, touched: Touched, now: str) -> 
     then hierarchy rows come and go, and what nobody declares or names goes last.
     """
     saves = {iri: database.run(SAVE_CLASS, (now, now, now, ontology_id, iri)) for iri in sorted(touched.classes)}
-    uses = {use: by for use, by in sorted(touched.uses.items()) if by}
-    given = array([*use, by] for use, by in uses.items())
-    counts = database.run(COUNT_USES, (ontology_id, given)) if uses else None
-    undeclared = {iri for iri, save in saves.items() if not save.rowcount}
-    touched.properties |= _count_uses(database, ontology_id, uses, counts.fetchall() if counts else [])
+    undeclared = {iri for iri, save in saves.items() if iri not in touched.declared and not save.rowcount}
     database.run_many(DEMOTE_CLASS, [(now, now, ontology_id, iri) for iri in sorted(undeclared)])
     named = {iri for pair in touched.parents_came for iri in pair} - touched.classes
     database.run_many(NAME_CLASS, [_named(ontology_id, iri, now) for iri in sorted(named)])
@@ -106,6 +100,7 @@ def derive(database: Database, ontology_id: str, touched: Touched, now: str) -> 
     _drop_parents(database, ontology_id, touched.parents_gone - touched.parents_came)
     unnamed = undeclared | ({iri for pair in touched.parents_gone for iri in pair})
     database.run_many(DROP_CLASS, [(ontology_id, iri) for iri in sorted(unnamed)])
+    touched.properties |= _count_uses(database, ontology_id, touched)
     _properties(database, ontology_id, touched, now)
 
 
@@ -130,12 +125,14 @@ def _drop_parents(database: Database, ontology_id: str, gone: set[tuple[str, str
         database.run_many(DROP_PARENT, [(ontology_id, subject, parent) for parent in sorted(dropped - stated)])
 
 
-def _count_uses(
-    database: Database, ontology_id: str, changes: Mapping[tuple[str, str], int], counts: list[Row]
-) -> set[str]:
-    """Drop what is used no more; give the properties that were not used so before, or are no longer."""
+def _count_uses(database: Database, ontology_id: str, touched: Touched) -> set[str]:
+    """Count the uses that came and went; give the properties that were not used so before, or are no longer."""
+    changes = {use: by for use, by in sorted(touched.uses.items()) if by}
+    if not changes:
+        return set()
     changed = set()
-    for property_iri, property_type, axioms in counts:
+    given = array([*use, by] for use, by in changes.items())
+    for property_iri, property_type, axioms in database.rows(COUNT_USES, (ontology_id, given)):
         if axioms <= 0:
             database.run(DROP_USE, (ontology_id, property_iri, property_type))
         if axioms <= max(0, changes[property_iri, property_type]):

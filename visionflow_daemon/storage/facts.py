@@ -85,6 +85,8 @@ class Touched:
     """What a transaction changed among the facts, and so what has to be derived anew."""
 
     classes: set[str] = field(default_factory=set)
+    declared: set[str] = field(default_factory=set)
+    """Those of the classes that are known to be declared by a file."""
     parents_gone: set[tuple[str, str]] = field(default_factory=set)
     parents_came: set[tuple[str, str]] = field(default_factory=set)
     properties: set[str] = field(default_factory=set)

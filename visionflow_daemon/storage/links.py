@@ -6,15 +6,24 @@ smaller path, compared as bytes. A name that no page holds means the IRI that wa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 from visionflow_daemon.model import Link, Page
+from visionflow_daemon.storage import facts
 from visionflow_daemon.storage.database import ANY_OF, EACH_OF, Database, Row, array
-from visionflow_daemon.storage.facts import AXIOMS_PER_FILE, DELETE_AXIOM, INSERT_AXIOM, Touched, linked_values
+from visionflow_daemon.storage.facts import AXIOMS_PER_FILE, DELETE_AXIOM, INSERT_AXIOM, File, Touched, linked_values
 
 WINNERS = (
     "SELECT each.value, (SELECT n.class_iri FROM page_names n WHERE n.ontology_id = ? AND n.name_key = each.value"
     f" ORDER BY n.name_rank, n.path LIMIT 1) FROM {EACH_OF} each"
+)
+NAMED_ANEW = (
+    "SELECT each.value, (SELECT n.class_iri FROM page_names n WHERE n.ontology_id = ? AND n.name_key = each.value"
+    "  AND n.file_id <> ? ORDER BY n.name_rank, n.path LIMIT 1),"
+    " (SELECT n.class_iri FROM page_names n WHERE n.ontology_id = ? AND n.name_key = each.value"
+    "  ORDER BY n.name_rank, n.path LIMIT 1)"
+    f" FROM {EACH_OF} each"
+    " WHERE (SELECT 1 FROM links l WHERE l.ontology_id = ? AND l.name_key = each.value LIMIT 1) IS NOT NULL"
 )
 LINKED_NAMES = f"SELECT DISTINCT name_key FROM links WHERE ontology_id = ? AND name_key {ANY_OF}"
 NAMES_OF_FILE = "SELECT name_key FROM page_names WHERE ontology_id = ? AND file_id = ?"
@@ -35,14 +44,29 @@ MOVE_AXIOM = "UPDATE owl_axioms SET object = ?, created_at = ? WHERE ontology_id
 LAST_AXIOM = "SELECT COALESCE(MAX(id), ?) FROM owl_axioms WHERE ontology_id = ? AND id BETWEEN ? AND ?"
 
 
-def linked_names(database: Database, ontology_id: str, file_id: int, page: Page | None, *, is_new: bool) -> set[str]:
-    """Name, of what a file goes by before and after, the names that any page links to."""
-    names = {name.key for name in page.names} if page else set()
-    if not is_new:
-        names |= {key for (key,) in database.rows(NAMES_OF_FILE, (ontology_id, file_id))}
-    if not names:
-        return names
-    return {key for (key,) in database.rows(LINKED_NAMES, (ontology_id, array(sorted(names))))}
+Renamed = tuple[str, str | None, str | None]
+"""A name, and the classes that it meant and means; None while no page goes by it."""
+
+
+def renamed(database: Database, file: File, page: Page | None) -> Callable[[], list[Renamed]]:
+    """Replace the names that a file's page goes by; give what then tells which class each name meant, and means.
+
+    Only names that any page links to count. What is known of a new file's names is asked for without a wait.
+    """
+    ontology_id, rows = file.ontology_id, facts.name_rows(page, file.path)
+    if file.is_new:
+        facts.PAGE_NAMES.replace(database, file, rows)
+        database.in_order()
+        if not rows:
+            return list
+        names = array(sorted(key for (key,) in rows))
+        return database.ask(NAMED_ANEW, (ontology_id, file.file_id, ontology_id, names, ontology_id))
+    names = {key for (key,) in rows} | {key for (key,) in database.rows(NAMES_OF_FILE, (ontology_id, file.file_id))}
+    linked = [key for (key,) in database.rows(LINKED_NAMES, (ontology_id, array(sorted(names))))] if names else []
+    before = winners(database, ontology_id, linked)
+    facts.PAGE_NAMES.replace(database, file, rows)
+    after = winners(database, ontology_id, linked)
+    return lambda: [(name, before.get(name), after.get(name)) for name in linked]
 
 
 def winners(database: Database, ontology_id: str, names: Iterable[str]) -> dict[str, str]:
@@ -66,19 +90,17 @@ def move(
     database: Database,
     ontology_id: str,
     except_file: int,
-    before: Mapping[str, str],
-    after: Mapping[str, str],
+    names: Iterable[Renamed],
     touched: Touched,
     now: str,
 ) -> None:
     """Let the links of all other files follow the names whose meaning changed."""
     moved: list[tuple[Row, str | None]] = []
-    target: str | None
-    for name in sorted(before.keys() | after.keys()):
-        if before.get(name) == after.get(name):
+    for name, before, after in sorted(names):
+        if before == after:
             continue
         for row in database.rows(LINKS_BY_NAME, (ontology_id, name, except_file)):
-            target = after.get(name, row[6])
+            target = after or row[6]
             if target != row[7]:
                 moved.append((row, target))
     database.run_many(RETARGET, [(target, ontology_id, row[0], row[1]) for row, target in moved])

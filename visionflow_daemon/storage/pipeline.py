@@ -32,7 +32,7 @@ _prepared: WeakKeyDictionary[psycopg.Connection[Any], dict[str, bytes]] = WeakKe
 """By connection, the names that the server knows statements by."""
 
 DONE = frozenset({ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK, ExecStatus.PIPELINE_SYNC})
-ESCAPE = re.compile(rb'\\(?:u[0-9a-f]{4}|.)')
+ESCAPE = re.compile(rb"\\(?:u[0-9a-f]{4}|.)")
 
 
 class Statement:
@@ -94,7 +94,7 @@ class Pipeline:
         self._transformer = Transformer(connection)
 
     def execute(self, sql: str, parameters: Sequence[Any]) -> Statement:
-        """Have a statement executed, written with `$1`, `$2`…"""
+        """Have a statement executed, whose parameters are `$1`, `$2` and so on."""
         given = [as_text(each) for each in parameters] if parameters else None
         if given is None or not self._prepares:
             self._pgconn.send_query_params(sql.encode(), given)
@@ -150,7 +150,7 @@ class Pipeline:
         self._due.append(sql)
         return name
 
-    def _exchanged(self) -> Generator[Wait, Ready, None]:
+    def _exchanged(self) -> Generator[Wait, Ready | int, None]:
         """Send what is still to be sent, and take in what comes, until all that is due is here."""
         is_unsent = self._pgconn.flush()
         while self._due:

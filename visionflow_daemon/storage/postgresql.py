@@ -157,6 +157,11 @@ class PostgresDatabase(Database):
         with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
             return psycopg.RawCursor(self.peewee.connection()).execute(translated(sql), parameters)
 
+    def ask(self, sql: str, parameters: Sequence[Any] = ()) -> Callable[[], list[Row]]:
+        """Execute a query, and give what gives its rows."""
+        asked: Callable[[], list[Row]] = self.run(sql, parameters).fetchall
+        return asked
+
     def run_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         """Execute one statement for each row of parameters, in one go; rows that are inserted go as columns."""
         if len(rows) == 1:

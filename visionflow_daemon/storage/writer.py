@@ -153,24 +153,22 @@ class Writer:
         """Replace the facts, let links follow the names that changed, derive what was touched.
 
         What a new file says by itself is written beside other transactions: no other looks at it before it is
-        committed. All else waits for its turn, and sees what came before.
+        committed. All else waits for its turn, and sees what came before; to be short, it asks for results last.
         """
-        database, ontology_id, touched = self.database, self.ontology_id, Touched()
+        database, touched = self.database, Touched()
         facts.PAGE_WARNINGS.replace(database, file, facts.warning_rows(page))
         class_rows = facts.class_rows(page, file.path)
         gone, _ = facts.CLASS_FACTS.replace(database, file, class_rows)
-        touched.classes = {key[0] for key in (*gone, *class_rows)}
+        touched.declared = {key[0] for key in class_rows}
+        touched.classes = touched.declared | {key[0] for key in gone}
         gone, came = facts.PROPERTY_FACTS.replace(database, file, facts.property_rows(page, file.path))
         touched.properties = {key[0] for key in (*gone, *came)}
         stated = facts.axiom_rows(page, {})
         if file.is_new:
             facts.add_axioms(database, file, stated, 0, touched, now)
-            database.in_order()
 
-        linked = links.linked_names(database, ontology_id, file.file_id, page, is_new=file.is_new)
-        before = links.winners(database, ontology_id, linked)
-        facts.PAGE_NAMES.replace(database, file, facts.name_rows(page, file.path))
-        own = links.resolve(database, ontology_id, page)
+        names = links.renamed(database, file, page)
+        own = links.resolve(database, self.ontology_id, page)
         facts.LINKS.replace(database, file, facts.link_rows(own))
         axioms = facts.axiom_rows(page, own)
         if file.is_new:
@@ -178,12 +176,13 @@ class Writer:
             facts.add_axioms(database, file, made_by_links, len(stated), touched, now)
         else:
             facts.replace_axioms(database, file, axioms, touched, now)
-        if linked:
-            after = links.winners(database, ontology_id, linked)
-            links.move(database, ontology_id, file.file_id, before, after, touched, now)
         if page is not None and self._remains():
-            remainder.take_over(database, ontology_id, page, touched)
-        derive.derive(database, ontology_id, touched, now)
+            remainder.take_over(database, self.ontology_id, page, touched)
+        elif file.is_new:  # nothing goes, so that what follows from the file itself needs no look at its links' names
+            derive.derive(database, self.ontology_id, touched, now)
+            touched = Touched()
+        links.move(database, self.ontology_id, file.file_id, names(), touched, now)
+        derive.derive(database, self.ontology_id, touched, now)
 
     def _remains(self) -> bool:
         if self._has_remainder is None:
