@@ -73,6 +73,10 @@ class BusyError(TransientError):
     exit_code = ExitCode.DATABASE
 
 
+class UnforeseenError(TransientError):
+    """A transaction was undone, since what it had built on is no longer so; another attempt looks anew."""
+
+
 class ObjectError(TransientError):
     """An object of the repository can't be read: it is missing, or damaged, or the disk fails."""
 

@@ -74,6 +74,9 @@ class Database(ABC):
     at_once: ClassVar[int | None]
     """How many workers are to work at once: one, where writing is for one alone anyway (ADR 0010); None for all."""
 
+    is_ordered: ClassVar[bool] = False
+    """Whether transactions that are written side by side wait for their turns before they look at others' facts."""
+
     def __init__(self) -> None:
         self.observe: Observe = nobody
 
@@ -135,6 +138,13 @@ class Database(ABC):
         """Execute a query, and give what gives its rows: those of this moment, for which is waited only then."""
         found = self.rows(sql, parameters)
         return lambda: found
+
+    def demand(self, sql: str, parameters: Sequence[Any], unmet: Exception) -> None:
+        """Execute a query within a transaction that divides by zero where it can't go on: then raise `unmet`.
+
+        Where statements go to a server together, it is raised when a result, or the transaction's end, is waited for.
+        """
+        raise NotImplementedError
 
     def row(self, sql: str, parameters: Sequence[Any] = ()) -> Row | None:
         """Execute a query and give its first row."""

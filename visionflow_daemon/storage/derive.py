@@ -130,9 +130,11 @@ def _count_uses(database: Database, ontology_id: str, touched: Touched) -> set[s
     changes = {use: by for use, by in sorted(touched.uses.items()) if by}
     if not changes:
         return set()
-    changed = set()
-    given = array([*use, by] for use, by in changes.items())
-    for property_iri, property_type, axioms in database.rows(COUNT_USES, (ontology_id, given)):
+    changed: set[str] = set()
+    counted = database.ask(COUNT_USES, (ontology_id, array([*use, by] for use, by in changes.items())))
+    if touched.are_uses_known:
+        return changed
+    for property_iri, property_type, axioms in counted():
         if axioms <= 0:
             database.run(DROP_USE, (ontology_id, property_iri, property_type))
         if axioms <= max(0, changes[property_iri, property_type]):

@@ -92,6 +92,8 @@ class Touched:
     properties: set[str] = field(default_factory=set)
     uses: dict[tuple[str, str], int] = field(default_factory=dict)
     """By how much the number of axioms changed that use a property as one of a type."""
+    are_uses_known: bool = False
+    """Whether all these uses are known to be others' too, before and after, so that no property's row changes."""
 
     def axiom(self, key: AxiomKey, values: Row, by: Literal[1, -1]) -> None:
         """Note an axiom that came, by 1, or went, by -1."""

@@ -18,7 +18,7 @@ import structlog
 
 from visionflow_daemon.errors import DatabaseError, LockedError
 from visionflow_daemon.storage.database import Database
-from visionflow_daemon.storage.postgresql import Check, PostgresDatabase
+from visionflow_daemon.storage.postgresql import PostgresDatabase
 
 log = structlog.get_logger()
 
@@ -38,7 +38,7 @@ RENEW = (
     " AND holder IS NOT NULL"
 )
 GIVE_UP = "UPDATE leases SET holder = NULL, since = NULL, expires_at = NULL WHERE ontology_id = ? AND token = ?"
-FENCE = "SELECT 1 FROM leases WHERE ontology_id = ? AND token = ? FOR UPDATE"
+FENCE = "SELECT 1 / COUNT(*) FROM (SELECT 1 FROM leases WHERE ontology_id = ? AND token = ? FOR UPDATE) AS held"
 
 
 @contextmanager
@@ -49,17 +49,13 @@ def leased(
     seconds = database.server.rules.lease
     token = _taken(database, ontology_id, seconds, wait, sleep)
 
-    def fence(database: PostgresDatabase) -> Check:
-        found = database.run(FENCE, (ontology_id, token))
+    lost = DatabaseError(
+        f"the lease of ontology {ontology_id!r} is another's by now: this pass was silent for longer than "
+        f"{seconds:g} seconds (postgresql.lease). Nothing more is written; the next pass goes on from there"
+    )
 
-        def check() -> None:
-            if found.fetchone() is None:
-                raise DatabaseError(
-                    f"the lease of ontology {ontology_id!r} is another's by now: this pass was silent for longer than "
-                    f"{seconds:g} seconds (postgresql.lease). Nothing more is written; the next pass goes on from there"
-                )
-
-        return check
+    def fence(database: PostgresDatabase) -> None:
+        database.demand(FENCE, (ontology_id, token), lost)
 
     is_over = threading.Event()
     heart = threading.Thread(

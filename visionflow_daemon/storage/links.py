@@ -59,8 +59,8 @@ def renamed(database: Database, file: File, page: Page | None) -> Callable[[], l
         database.in_order()
         if not rows:
             return list
-        names = array(sorted(key for (key,) in rows))
-        return database.ask(NAMED_ANEW, (ontology_id, file.file_id, ontology_id, names, ontology_id))
+        given = array(sorted(key for (key,) in rows))
+        return database.ask(NAMED_ANEW, (ontology_id, file.file_id, ontology_id, given, ontology_id))
     names = {key for (key,) in rows} | {key for (key,) in database.rows(NAMES_OF_FILE, (ontology_id, file.file_id))}
     linked = [key for (key,) in database.rows(LINKED_NAMES, (ontology_id, array(sorted(names))))] if names else []
     before = winners(database, ontology_id, linked)

@@ -20,11 +20,12 @@ from weakref import WeakKeyDictionary
 import orjson
 import psycopg
 from psycopg.adapt import Transformer
-from psycopg.errors import error_from_result
+from psycopg.errors import DivisionByZero, error_from_result
 from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGresult
 from psycopg.waiting import Ready, Wait
 
+from visionflow_daemon.errors import VisionflowError
 from visionflow_daemon.storage.database import Row
 
 _names = itertools.count(1)
@@ -38,12 +39,14 @@ ESCAPE = re.compile(rb"\\(?:u[0-9a-f]{4}|.)")
 class Statement:
     """A statement that is on its way: a cursor, for whose result is waited when it is asked for."""
 
-    __slots__ = ("_at", "_pipeline", "result")
+    __slots__ = ("_at", "_pipeline", "result", "unmet")
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
         self._at = 0
         self.result: PGresult | None = None
+        self.unmet: Exception | None = None
+        """What is raised instead where it divides by zero: so the server itself can end a transaction."""
 
     @property
     def rowcount(self) -> int:
@@ -117,18 +120,18 @@ class Pipeline:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with suppress(psycopg.Error) if error is not None else nullcontext():
+        with suppress(psycopg.Error, VisionflowError) if error is not None else nullcontext():
             self._end()
 
     def _end(self) -> None:
         """Wait for all that is due, and let the connection have other uses. Raises what the first failure raises."""
-        failure: psycopg.Error | None = None
+        failure: Exception | None = None
         self._due.append(None)
         self._pgconn.pipeline_sync()
         while self._due:
             try:
                 self._connection.wait(self._exchanged())
-            except psycopg.Error as error:
+            except (psycopg.Error, VisionflowError) as error:  # those after the first are but its consequences
                 failure = failure or error
                 if self._connection.closed:
                     break
@@ -164,7 +167,10 @@ class Pipeline:
 
     def _take(self, due: Statement | str | None, result: PGresult) -> None:
         if result.status not in DONE:
-            raise error_from_result(result, self._connection.info.encoding)
+            error = error_from_result(result, self._connection.info.encoding)
+            if isinstance(due, Statement) and due.unmet is not None and isinstance(error, DivisionByZero):
+                raise due.unmet
+            raise error
         if isinstance(due, Statement):
             due.result = result
         elif due is not None:

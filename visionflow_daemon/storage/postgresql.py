@@ -75,27 +75,20 @@ MARKS = {
 """How this engine says what engines don't share."""
 
 
-Check = Callable[[], None]
-Fence = Callable[["PostgresDatabase"], Check]
-"""Asks the server for a transaction's turn, and gives the check, which raises where it has none."""
+Fence = Callable[["PostgresDatabase"], None]
+"""Asks the server for a transaction's turn, with a demand that it has one."""
 
 
-def unchecked() -> None:
-    """Let a transaction be committed."""
-
-
-def unfenced(_: PostgresDatabase) -> Check:
+def unfenced(_: PostgresDatabase) -> None:
     """Let transactions come through as they please."""
-    return unchecked
 
 
 @dataclass(slots=True)
 class _Here:
-    """The transaction of a thread: its statements on their way to the server, and what is to be checked at its end."""
+    """The transaction of a thread: its statements on their way to the server."""
 
     pipeline: Pipeline
     is_in_order: bool = False
-    check: Check = unchecked
 
 
 class PostgresDatabase(Database):
@@ -108,6 +101,7 @@ class PostgresDatabase(Database):
     peewee: PooledPostgresqlDatabase
     engine = POSTGRESQL
     at_once = None
+    is_ordered = True
 
     def __init__(
         self, url: str, server: Server, *, read_only: bool = False, busy_timeout: float = BUSY_TIMEOUT
@@ -162,6 +156,10 @@ class PostgresDatabase(Database):
         asked: Callable[[], list[Row]] = self.run(sql, parameters).fetchall
         return asked
 
+    def demand(self, sql: str, parameters: Sequence[Any], unmet: Exception) -> None:
+        """Execute a query that divides by zero where this transaction can't go on: then `unmet` is raised."""
+        self.run(sql, parameters).unmet = unmet
+
     def run_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         """Execute one statement for each row of parameters, in one go; rows that are inserted go as columns."""
         if len(rows) == 1:
@@ -197,7 +195,6 @@ class PostgresDatabase(Database):
                 yield
                 if not here.is_in_order:
                     self.in_order()
-                here.check()
                 self.run("COMMIT")
         except BaseException:
             self._threads.here = None
@@ -213,7 +210,7 @@ class PostgresDatabase(Database):
         """Let the rest of this transaction follow those of the same ontology before it, and precede others."""
         if (here := self._here) is not None:
             here.is_in_order = True
-            here.check = self._fence(self)
+            self._fence(self)
 
     def fenced(self, fence: Fence) -> PostgresDatabase:
         """Give the same database, whose transactions come through one by one, while the fence lets them."""

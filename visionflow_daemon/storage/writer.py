@@ -6,10 +6,12 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from visionflow_daemon.errors import UnforeseenError
 from visionflow_daemon.model import Page, display_path
-from visionflow_daemon.storage import derive, facts, links
+from visionflow_daemon.storage import derive, facts, foresight, links
 from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.facts import File, Touched
+from visionflow_daemon.storage.foresight import Foresight
 from visionflow_daemon.storage.legacy import remainder
 
 FIND = "SELECT file_id FROM source_files WHERE ontology_id = ? AND path = ?"
@@ -76,16 +78,27 @@ class Writer:
 
     def save(self, content: Content, page: Page) -> None:
         """Make a file's facts those of `page`; a page that is skipped has none."""
-        status = "skipped" if page.skip_reason else "saved"
         now = self._clock()
+        try:
+            self._save(content, page, now, looks_ahead=self.database.is_ordered and not self._remains())
+        except UnforeseenError:
+            self._save(content, page, now, looks_ahead=False)
+
+    def _save(self, content: Content, page: Page, now: str, *, looks_ahead: bool) -> None:
+        status = "skipped" if page.skip_reason else "saved"
         with self.database.transaction(in_order=False):
+            seen = foresight.look(self.database, self.ontology_id, page) if looks_ahead else None
             file = self._file(content.path)
+            foreseen = seen() if seen is not None and file.is_new else None
             if not file.is_new:
                 self.database.in_order()
             values = (status, content.blob, content.digest, content.blob, content.digest, page.skip_reason, now)
             name = (content.path, display_path(content.path))
             self.database.run(SAVE, (self.ontology_id, file.file_id, *name, *values, *facts.page_values(page)))
-            self._replace(file, page, now)
+            if foreseen is not None:
+                self._add(file, page, foreseen, now)
+            else:
+                self._replace(file, page, now)
 
     def mend(self, path: bytes, page: Page | None) -> None:
         """Make a known file's facts those of `page`, whatever was done to them; what is known of the file stays."""
@@ -182,6 +195,22 @@ class Writer:
             derive.derive(database, self.ontology_id, touched, now)
             touched = Touched()
         links.move(database, self.ontology_id, file.file_id, names(), touched, now)
+        derive.derive(database, self.ontology_id, touched, now)
+
+    def _add(self, file: File, page: Page, foreseen: Foresight, now: str) -> None:
+        """Add the facts of a new file, and derive what was touched, without a look at any result."""
+        database = self.database
+        class_rows = facts.class_rows(page, file.path)
+        declared = {key[0] for key in class_rows}
+        touched = Touched(declared, declared, are_uses_known=True)
+        own = foreseen.resolve(page)
+        facts.PAGE_WARNINGS.replace(database, file, facts.warning_rows(page))
+        facts.CLASS_FACTS.replace(database, file, class_rows)
+        facts.PAGE_NAMES.replace(database, file, facts.name_rows(page, file.path))
+        facts.LINKS.replace(database, file, facts.link_rows(own))
+        facts.add_axioms(database, file, facts.axiom_rows(page, own), 0, touched, now)
+        database.in_order()
+        foreseen.check(database, file)
         derive.derive(database, self.ontology_id, touched, now)
 
     def _remains(self) -> bool:
