@@ -134,7 +134,7 @@ class PostgresDatabase(Database):
             timeout=max(1, int(rules.patience)),
             prefer_psycopg3=True,
             connect_timeout=max(2, round(rules.connect_timeout)),  # libpq takes whole seconds, and 1 for 2
-            prepare_threshold=None if rules.pgbouncer else 5,
+            prepare_threshold=None,  # we name our own statements (pipeline.py), and after a rollback it would drop them
             application_name="visionflow-daemon",
             client_encoding="utf8",
             **given,
