@@ -6,7 +6,8 @@ smaller path, compared as bytes. A name that no page holds means the IRI that wa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 
 from visionflow_daemon.model import Link, Page
 from visionflow_daemon.storage import facts
@@ -41,6 +42,8 @@ FIND_AXIOMS = (
     " AND subject = ? AND COALESCE(property_iri, '') = ? AND annotations = ? AND object IN (?, ?)"
 )
 MOVE_AXIOM = "UPDATE owl_axioms SET object = ?, created_at = ? WHERE ontology_id = ? AND id = ?"
+PART = 500
+"""Links whose axioms are looked at together."""
 LAST_AXIOM = "SELECT COALESCE(MAX(id), ?) FROM owl_axioms WHERE ontology_id = ? AND id BETWEEN ? AND ?"
 
 
@@ -87,39 +90,66 @@ def resolve(database: Database, ontology_id: str, page: Page | None) -> dict[Lin
 
 
 def move(
+    database: Database, ontology_id: str, except_file: int, names: Iterable[Renamed], touched: Touched, now: str
+) -> None:
+    """Let the links of all other files follow the names whose meaning changed."""
+    changed = [(name, after) for name, before, after in sorted(names) if before != after]
+    asked = [(after, database.ask(LINKS_BY_NAME, (ontology_id, name, except_file))) for name, after in changed]
+    moved = [(row, after or row[6]) for after, links in asked for row in links() if (after or row[6]) != row[7]]
+    database.run_many(RETARGET, [(target, ontology_id, row[0], row[1]) for row, target in moved])
+    for part in _apart(moved):
+        looks = [_look(database, ontology_id, row, target) for row, target in part]
+        for (row, target), look in zip(part, looks, strict=True):
+            _move_axiom(database, ontology_id, row, target, look(), touched, now)
+
+
+Moved = tuple[Row, str | None]
+"""A link, as LINKS_BY_NAME gives it, and what it means now."""
+
+
+def _apart(moved: Iterable[Moved]) -> Iterator[list[Moved]]:
+    """Part links so that no two of a part can be about one axiom: their axioms can be looked at together."""
+    parts: list[list[Moved]] = []
+    seen: Counter[Row] = Counter()
+    for row, target in moved:
+        file_id, _, *of_link = row[:6]
+        at = seen[(file_id, *of_link)]
+        seen[(file_id, *of_link)] += 1
+        if at == len(parts):
+            parts.append([])
+        parts[at].append((row, target))
+    return (part[first : first + PART] for part in parts for first in range(0, len(part), PART))
+
+
+def _look(
+    database: Database, ontology_id: str, row: Row, target: str | None
+) -> Callable[[], tuple[dict[str, Row], bool]]:
+    """Look at the axioms that a link made and is to make; what is given tells which there are, and if others make it."""
+    file_id, _, axiom_type, subject, property_iri, annotations, _, before = row
+    of_link = (axiom_type, subject, property_iri or "", annotations)
+    ids = file_id * AXIOMS_PER_FILE, (file_id + 1) * AXIOMS_PER_FILE - 1
+    found = database.ask(FIND_AXIOMS, (ontology_id, *ids, *of_link, before, target))
+    linked = database.ask(STILL_LINKED, (ontology_id, file_id, *of_link, before))
+    return lambda: ({object_: (number, is_stated) for object_, number, is_stated in found()}, bool(linked()))
+
+
+def _move_axiom(
     database: Database,
     ontology_id: str,
-    except_file: int,
-    names: Iterable[Renamed],
+    row: Row,
+    target: str | None,
+    look: tuple[dict[str, Row], bool],
     touched: Touched,
     now: str,
 ) -> None:
-    """Let the links of all other files follow the names whose meaning changed."""
-    moved: list[tuple[Row, str | None]] = []
-    for name, before, after in sorted(names):
-        if before == after:
-            continue
-        for row in database.rows(LINKS_BY_NAME, (ontology_id, name, except_file)):
-            target = after or row[6]
-            if target != row[7]:
-                moved.append((row, target))
-    database.run_many(RETARGET, [(target, ontology_id, row[0], row[1]) for row, target in moved])
-    for row, target in moved:
-        _move_axiom(database, ontology_id, row, target, touched, now)
-
-
-def _move_axiom(database: Database, ontology_id: str, row: Row, target: str | None, touched: Touched, now: str) -> None:
     """Let the axiom that a link made have another object.
 
     The old one stays where the text states it, or another link of the file still makes it; the new one may be there.
     """
     file_id, _, axiom_type, subject, property_iri, annotations, _, before = row
-    first, last = file_id * AXIOMS_PER_FILE, (file_id + 1) * AXIOMS_PER_FILE - 1
-    of_link = (axiom_type, subject, property_iri or "", annotations)
-    found = database.rows(FIND_AXIOMS, (ontology_id, first, last, *of_link, before, target))
-    held = {object_: (number, is_stated) for object_, number, is_stated in found}
+    held, is_linked = look
     old, is_stated = held.get(before, (None, True))
-    goes = not is_stated and not database.row(STILL_LINKED, (ontology_id, file_id, *of_link, before))
+    goes = not is_stated and not is_linked
     comes = target is not None and target not in held
     values = linked_values(axiom_type)
     if goes:
@@ -132,5 +162,6 @@ def _move_axiom(database: Database, ontology_id: str, row: Row, target: str | No
     elif goes:
         database.run(DELETE_AXIOM, (ontology_id, old))
     elif comes:
+        first, last = file_id * AXIOMS_PER_FILE, (file_id + 1) * AXIOMS_PER_FILE - 1
         (number,) = database.row(LAST_AXIOM, (first, ontology_id, first, last)) or (first,)
         database.run(INSERT_AXIOM, (ontology_id, number + 1, file_id, *axiom, *values, now))
