@@ -124,7 +124,7 @@ def _apart(moved: Iterable[Moved]) -> Iterator[list[Moved]]:
 def _look(
     database: Database, ontology_id: str, row: Row, target: str | None
 ) -> Callable[[], tuple[dict[str, Row], bool]]:
-    """Look at the axioms that a link made and is to make; what is given tells which there are, and if others make it."""
+    """Look at the axioms that a link made and is to make; what is given tells what there is, and if others make it."""
     file_id, _, axiom_type, subject, property_iri, annotations, _, before = row
     of_link = (axiom_type, subject, property_iri or "", annotations)
     ids = file_id * AXIOMS_PER_FILE, (file_id + 1) * AXIOMS_PER_FILE - 1
