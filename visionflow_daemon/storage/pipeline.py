@@ -156,14 +156,20 @@ class Pipeline:
     def _exchanged(self) -> Generator[Wait, Ready | int, None]:
         """Send what is still to be sent, and take in what comes, until all that is due is here."""
         is_unsent = self._pgconn.flush()
+        is_between = False
         while self._due:
             if self._pgconn.is_busy() or is_unsent:
                 ready = yield Wait.RW if is_unsent else Wait.R
                 if ready & Ready.R:
                     self._pgconn.consume_input()
                 is_unsent = is_unsent and self._pgconn.flush()
-            elif (result := self._pgconn.get_result()) is not None:  # None stands between two statements' results
+            elif (result := self._pgconn.get_result()) is not None:
+                is_between = False
                 self._take(self._due.popleft(), result)
+            elif is_between:
+                raise psycopg.OperationalError("the server has answered less than it was asked")
+            else:
+                is_between = True  # one None stands between the results of two statements
 
     def _take(self, due: Statement | str | None, result: PGresult) -> None:
         if result.status not in DONE:

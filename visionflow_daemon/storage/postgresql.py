@@ -83,6 +83,16 @@ def unfenced(_: PostgresDatabase) -> None:
     """Let transactions come through as they please."""
 
 
+@contextmanager
+def as_peewees() -> Iterator[None]:
+    """Raise psycopg's errors as peewee's. Its own wrapper goes by names alone, and would take some of ours along."""
+    try:
+        yield
+    except psycopg.Error:
+        with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
+            raise
+
+
 @dataclass(slots=True)
 class _Here:
     """The transaction of a thread: its statements on their way to the server."""
@@ -148,7 +158,7 @@ class PostgresDatabase(Database):
         """Execute one statement and give its cursor."""
         if (here := self._here) is not None:
             return here.pipeline.execute(translated(sql), parameters)
-        with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
+        with as_peewees():
             return psycopg.RawCursor(self.peewee.connection()).execute(translated(sql), parameters)
 
     def ask(self, sql: str, parameters: Sequence[Any] = ()) -> Callable[[], list[Row]]:
@@ -173,7 +183,7 @@ class PostgresDatabase(Database):
     def stream(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[Row]:
         """Execute a query, within a snapshot, and give its rows one by one."""
         connection = self.peewee.connection()
-        with peewee.__exception_wrapper__, psycopg.RawServerCursor(connection, uuid4().hex) as cursor:  # type: ignore[attr-defined]
+        with as_peewees(), psycopg.RawServerCursor(connection, uuid4().hex) as cursor:
             cursor.itersize = STREAMED
             cursor.execute(translated(sql), parameters)
             yield from cursor
@@ -185,7 +195,7 @@ class PostgresDatabase(Database):
         self._awake()
         try:
             pipeline = Pipeline(self.peewee.connection(), prepares=not self.server.rules.pgbouncer)
-            with peewee.__exception_wrapper__, pipeline:  # type: ignore[attr-defined]
+            with as_peewees(), pipeline:
                 here = self._threads.here = _Here(pipeline)
                 for statement in self._begin:
                     self.run(statement)
