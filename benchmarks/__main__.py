@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import inputs, results, table
+from benchmarks import inputs, results, servers, table
 from benchmarks.cases import CASES
 from benchmarks.inputs import Input
 from benchmarks.process import ROOT
@@ -49,6 +49,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", type=_cases, default=tuple(CASES), metavar="CASE,…", help=", ".join(CASES))
     parser.add_argument("--seed", type=int, default=1, help="of what is generated [default: 1]")
     parser.add_argument("--work", type=Path, help="a folder where generated repositories are kept")
+    parser.add_argument("--database", metavar="URL", help="a PostgreSQL database, by whose role others can be made")
     parser.add_argument("--json", type=Path, default=ROOT / "benchmarks" / "results" / "latest.json")
     return parser.parse_args()
 
@@ -65,11 +66,21 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="scratch-", dir=work) as scratch:
             real = _corpus(options, work)
             made = [inputs.generated(work, options.seed, size) for size in sizes]
-            stage = Stage((*real, *made), inputs.hub(work, links), rounds, options.quick, Path(scratch))
+            stage = Stage(
+                (*real, *made), inputs.hub(work, links), rounds, options.quick, Path(scratch), options.database
+            )
             for case in options.only:
                 CASES[case](stage)
     rows = stage.sheet.rows()
-    said = {"sizes": sizes, "rounds": rounds, "seed": options.seed, "quick": options.quick, "cases": options.only}
+    said: dict[str, Any] = {
+        "sizes": sizes,
+        "rounds": rounds,
+        "seed": options.seed,
+        "quick": options.quick,
+        "cases": options.only,
+    }
+    if options.database is not None:
+        said["server"] = servers.described(options.database)
     results.write(options.json, said, [_described(each) for each in (*stage.inputs, stage.hub)], rows)
     known = results.machine()
     print(", ".join(f"{name} {known[name]}" for name in ("python", "cpus", "pygit2", "sqlite", "platform")))

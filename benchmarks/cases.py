@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from benchmarks import first_syncs, later_passes, write_locks
+from benchmarks import first_syncs, later_passes, servers, write_locks
 from benchmarks.stage import Stage
 
 CASES: Mapping[str, Callable[[Stage], None]] = {
@@ -17,4 +17,5 @@ CASES: Mapping[str, Callable[[Stage], None]] = {
     "batch": first_syncs.batch,
     "transactions": write_locks.transactions,
     "relink": write_locks.relink,
+    "server": servers.server,
 }

@@ -9,9 +9,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,8 +48,12 @@ class Run:
 
 
 def environment(home: Path) -> dict[str, str]:
-    """Give the environment of what is measured: nothing of the user's own settings, and a home of its own."""
-    kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "TMPDIR") if name in os.environ}
+    """Give the environment of what is measured: nothing of the user's own settings but a server's password, and a home of its own."""
+    kept = {
+        name: os.environ[name]
+        for name in ("PATH", "LD_LIBRARY_PATH", "TMPDIR", "VISIONFLOW_DATABASE_PASSWORD")
+        if name in os.environ
+    }
     state = {"HOME": str(home), "STATE_DIRECTORY": str(home)}
     return {**kept, **state, "LANG": "C.UTF-8", "PYTHONPATH": str(ROOT), "GIT_CONFIG_NOSYSTEM": "1"}
 
@@ -64,12 +69,14 @@ def start(arguments: Sequence[str], home: Path) -> subprocess.Popen[bytes]:
     )
 
 
-def run(arguments: Sequence[str], home: Path, expect: int = 0) -> Run:
+def run(
+    arguments: Sequence[str], home: Path, expect: int = 0, settings: Mapping[str, str] = MappingProxyType({})
+) -> Run:
     """Run one of our Python modules to its end. Raises RuntimeError when it leaves with another code than expected."""
     command = [sys.executable, "-m", *arguments]
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         started = time.perf_counter()
-        process = subprocess.Popen(command, env=environment(home), cwd=ROOT, stdout=out, stderr=err)
+        process = subprocess.Popen(command, env=environment(home) | settings, cwd=ROOT, stdout=out, stderr=err)
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)

@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +26,9 @@ class Stage:
     rounds: int
     is_quick: bool
     folder: Path
+    server: str | None = None
+    """The URL of a database on a server where others may be made; None where none is measured."""
+
     sheet: Sheet = field(default_factory=Sheet)
     started: float = field(default_factory=time.monotonic)
 
@@ -71,9 +74,17 @@ class Stage:
         shutil.copyfile(original, copy)
         return copy
 
-    def ours(self, what: Input, database: Path, *, source: str | None = None, expect: int = 0) -> Run:
-        """Run the program, as its users do, with the settings that it has by itself."""
-        return process.run(once(what, database, source), self.home(), expect)
+    def ours(
+        self,
+        what: Input,
+        database: Path | str,
+        *,
+        source: str | None = None,
+        expect: int = 0,
+        settings: Mapping[str, str] | None = None,
+    ) -> Run:
+        """Run the program, as its users do, with the settings that it has by itself, but for those that are given."""
+        return process.run(once(what, database, source), self.home(), expect, settings or {})
 
     def floor(self, what: Input, database: Path) -> Run:
         """Do the least work that a first sync must do."""
@@ -92,7 +103,7 @@ class Stage:
         return process.run(command, self.home())
 
 
-def once(what: Input, database: Path, source: str | None = None) -> list[str]:
+def once(what: Input, database: Path | str, source: str | None = None) -> list[str]:
     """Give the command of one pass."""
     include = ["--include", what.include] if what.include else []
     place = source or str(what.repository)
