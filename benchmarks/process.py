@@ -48,7 +48,7 @@ class Run:
 
 
 def environment(home: Path) -> dict[str, str]:
-    """Give the environment of what is measured: nothing of the user's own settings but a server's password, and a home of its own."""
+    """Give the environment of what is measured: of the user's own settings, a server's password alone."""
     kept = {
         name: os.environ[name]
         for name in ("PATH", "LD_LIBRARY_PATH", "TMPDIR", "VISIONFLOW_DATABASE_PASSWORD")
@@ -76,7 +76,7 @@ def run(
     command = [sys.executable, "-m", *arguments]
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         started = time.perf_counter()
-        process = subprocess.Popen(command, env=environment(home) | settings, cwd=ROOT, stdout=out, stderr=err)
+        process = subprocess.Popen(command, env={**environment(home), **settings}, cwd=ROOT, stdout=out, stderr=err)
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)

@@ -16,6 +16,7 @@ NAME = "visionflow_benchmark"
 
 WORKERS, QUICK_WORKERS = (1, 2, 4, 8), (1, 4)
 FEW, MANY = 1, 4
+BEST, GAIN = "files/s, the best / SQLite's", f"files/s, {MANY} at once / {FEW}"
 PASSWORD = "VISIONFLOW_DATABASE_PASSWORD"  # noqa: S105 - it is a name
 
 
@@ -41,10 +42,8 @@ def server(stage: Stage) -> None:
                 stage.sheet.note("server", what.name, f"{name}, peak memory", "MB", run.peak_mb)
             best = min(taken for name, taken in alone.items() if name != "SQLite")
             few, many = (alone[f"PostgreSQL, {workers} at once"] for workers in (FEW, MANY))
-            stage.sheet.note(
-                "server", what.name, "files/s, best of PostgreSQL's / SQLite's", "x", alone["SQLite"] / best
-            )
-            stage.sheet.note("server", what.name, f"files/s, {MANY} at once / {FEW}", "x", few / many)
+            stage.sheet.note("server", what.name, BEST, "x", alone["SQLite"] / best)
+            stage.sheet.note("server", what.name, GAIN, "x", few / many)
 
 
 def seconds(run: Run) -> float:
@@ -64,7 +63,7 @@ def fresh(url: str) -> Iterator[str]:
 def described(url: str) -> dict[str, str]:
     """Tell what its figures hang on."""
     asked = ("server_version", "fsync", "wal_sync_method", "shared_buffers")
-    return {name: found for name, found in zip(asked, _execute(url, *(f"SHOW {name}" for name in asked)), strict=True)}
+    return dict(zip(asked, _execute(url, *(f"SHOW {name}" for name in asked)), strict=True))
 
 
 def _execute(url: str, *statements: str) -> list[Any]:
