@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from tests import engines
 from tests.support import SHARED, Daemon, Repo, git
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out, on a PostgreSQL server, what is about SQLite's files."""
+    if engines.IS_SERVER:
+        for item in items:
+            if item.get_closest_marker("sqlite"):
+                item.add_marker(pytest.mark.skip(reason="it is about a file of SQLite's"))
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import json
 import re
 import signal
 import socket
-import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import engines
 from tests.faults.support import remount, tmpfs
 from tests.git.servers import free_port
 from tests.support import Daemon, Repo, assert_sound, class_page, eventually
@@ -95,8 +95,8 @@ def test_sigterm_ends_it_while_another_program_holds_the_database(repo: Repo, da
     repo.commit(page(1))
     with daemon.running("--source", repo.path, "--database", "kg.db", "--log-level", "debug") as running:
         running.until("pass finished")
-        with closing(sqlite3.connect(daemon.folder / "kg.db", isolation_level=None)) as other:
-            other.execute("BEGIN IMMEDIATE")
+        with engines.Connected(daemon.folder / "kg.db") as other:
+            other.lock()
             repo.commit(page(2))
             running.until("pass asked for")
             assert running.end() == 0

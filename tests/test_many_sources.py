@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import socket
-import sqlite3
 import statistics
 import threading
 import time
@@ -15,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import inputs
-from tests import vitals
+from tests import engines, vitals
 from tests.git.servers import git_daemon
 from tests.support import Daemon, Repo, Running, assert_sound, class_page, eventually
 
@@ -48,7 +47,7 @@ class Follower:
     def __init__(self, repo: Repo, database: Path, ontology_id: str) -> None:
         self.took: list[float] = []
         self._repo = repo
-        self._connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
+        self._connection = engines.Connected(database)
         self._ontology_id = ontology_id
         self._number = 1_000
 
@@ -198,8 +197,8 @@ def test_one_pass_that_is_stuck_is_told_to_systemd_while_others_go_on(repo: Repo
         with daemon.running("--config", path) as running:
             running.until("pass finished")
             running.until("pass finished")
-            with closing(sqlite3.connect(daemon.folder / "kg.db", isolation_level=None)) as other:
-                other.execute("BEGIN IMMEDIATE")
+            with engines.Connected(daemon.folder / "kg.db") as other:
+                other.lock()
                 repo.commit(page(3))
                 began = time.monotonic()
                 heard = manager.until("WATCHDOG=trigger")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 
 import pytest
 
+from tests import engines
 from tests.support import PROJECT, Daemon, Repo, Submodule, Symlink, class_page, git, outline_page
 
 A, B, C = "urn:t:a", "urn:t:b", "urn:t:c"
@@ -277,7 +277,7 @@ def test_a_repository_that_moved_is_the_same_source(repo: Repo, daemon: Daemon) 
 def test_axioms_of_other_programs_are_left_alone(repo: Repo, daemon: Daemon) -> None:
     repo.commit({"A.md": class_page(A, "A", subClassOf={"@id": B})})
     daemon.once(repo.path)
-    with sqlite3.connect(daemon.folder / "kg.db") as connection:
+    with engines.Connected(daemon.folder / "kg.db") as connection:
         connection.execute(
             "INSERT INTO owl_axioms (ontology_id, axiom_type, subject, object, is_inferred)"
             " VALUES ('default', 'SubClassOf', ?, ?, 1)",

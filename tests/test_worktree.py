@@ -5,19 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import sqlite3
 import statistics
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests import engines
 from tests.support import Daemon, Running, class_page, eventually, git
 from visionflow_daemon.formats.choose import read_page, reading_digest
 from visionflow_daemon.git import changes
@@ -168,7 +167,7 @@ def test_kills_while_files_are_saved_lose_nothing(daemon: Daemon, tree: Path) ->
     for number in range(400):
         write(tree / f"q{number}.md", class_page(f"urn:t:q{number}", f"Q{number}"))
     open_migrated("kg.db", daemon.folder)[0].close()
-    with closing(sqlite3.connect(f"file:{daemon.folder / 'kg.db'}?mode=ro", uri=True)) as reader:
+    with engines.Connected(daemon.folder / "kg.db") as reader:
         for count in (1, 20, 60, 150):
             process = daemon.start("--once", "--source", tree, *FOLLOW, "--database", "kg.db")
             eventually(lambda count=count: reader.execute("SELECT COUNT(*) FROM owl_classes").fetchone()[0] >= count)
@@ -183,7 +182,7 @@ def seconds_to_row(daemon: Daemon, save: Callable[[int], None], running: Running
     """Measure from the end of a save to the row in the database, again and again."""
     asked = "SELECT 1 FROM owl_classes WHERE class_iri = 'urn:t:7' AND label = ?"
     seconds = []
-    with closing(sqlite3.connect(f"file:{daemon.folder / 'kg.db'}?mode=ro", uri=True)) as reader:
+    with engines.Connected(daemon.folder / "kg.db") as reader:
         for number in range(count):
             save(number)
             began = time.monotonic()

@@ -66,6 +66,8 @@ GROWING = frozenset(
     }
 )
 
+NUMBERED = re.compile(r"\?(\d+)")
+
 MARKS = {
     EACH_ROW_OF: "(SELECT jsonb_array_elements(?::jsonb) AS value)",
     EACH_OF: '(SELECT jsonb_array_elements_text(?::jsonb) COLLATE "C" AS value)',
@@ -152,7 +154,8 @@ class PostgresDatabase(Database):
         """Execute one statement and give its cursor."""
         with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
             cursor = self.peewee.cursor()
-            cursor.execute(translated(sql), parameters)
+            text, order = translated(sql)
+            cursor.execute(text, [parameters[at] for at in order] if order else parameters)
         return cursor
 
     def run_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
@@ -163,7 +166,7 @@ class PostgresDatabase(Database):
             self.run(self._of_columns(insert), [list(column) for column in zip(*rows, strict=True)])
         elif rows:
             with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
-                self.peewee.cursor().executemany(translated(sql), rows)
+                self.peewee.cursor().executemany(translated(sql)[0], rows)
 
     def flush(self) -> None:
         """Wait for all statements of this transaction, so that their cursors tell how many rows they changed."""
@@ -174,7 +177,7 @@ class PostgresDatabase(Database):
         """Execute a query, within a snapshot, and give its rows one by one."""
         with peewee.__exception_wrapper__, self.peewee.connection().cursor(uuid4().hex) as cursor:  # type: ignore[attr-defined]
             cursor.itersize = STREAMED
-            cursor.execute(translated(sql), parameters)
+            cursor.execute(translated(sql)[0], parameters)
             yield from cursor
 
     @contextmanager
@@ -337,11 +340,13 @@ def open_postgresql(
 
 
 @cache
-def translated(sql: str) -> str:
-    """Give a statement as this engine's driver takes it."""
+def translated(sql: str) -> tuple[str, tuple[int, ...]]:
+    """Give a statement as this engine's driver takes it, and which parameters it takes, where it says so by numbers."""
     for mark, ours in MARKS.items():
         sql = sql.replace(mark, ours)
-    return sql.replace("%", "%%").replace("?", "%s")
+    sql = sql.replace("%", "%%")
+    order = tuple(int(number) - 1 for number in NUMBERED.findall(sql))
+    return NUMBERED.sub("%s", sql) if order else sql.replace("?", "%s"), order
 
 
 def _own_options(url: str) -> list[str]:
