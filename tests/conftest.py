@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,9 +26,10 @@ def repo(tmp_path: Path) -> Repo:
 
 
 @pytest.fixture
-def daemon(tmp_path: Path) -> Daemon:
+def daemon(tmp_path: Path) -> Iterator[Daemon]:
     """The program, with a folder and a home of its own."""
-    return Daemon(tmp_path)
+    yield Daemon(tmp_path)
+    engines.drop_all(tmp_path)
 
 
 def corpus(name: str, into: Path) -> Path:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -16,8 +17,8 @@ from tests.postgresql import server
 from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.hold import held_by_us
 from visionflow_daemon.storage.migrate import open_migrated
-from visionflow_daemon.storage.opening import open_database
 from visionflow_daemon.storage.server import Server
+from visionflow_daemon.storage.sqlite import SqliteDatabase
 
 ENGINE = os.environ.get("VISIONFLOW_TEST_ENGINE", "sqlite")
 IS_SERVER = ENGINE == "postgresql"
@@ -32,7 +33,11 @@ Refused: tuple[type[Exception], ...] = (sqlite3.OperationalError,)
 if IS_SERVER:
     import psycopg
 
+    from visionflow_daemon.storage.postgresql import PostgresDatabase
+
     Refused = (psycopg.Error,)
+
+SERVER = Server(password=lambda: server.PASSWORD)
 
 _made: set[Path] = set()
 
@@ -91,24 +96,57 @@ def assert_sound(place: Path) -> None:
 def drop(place: Path) -> None:
     """Take a database away, if there is one."""
     if IS_SERVER:
-        _made.discard(place)
+        if place in _made:
+            _made.discard(place)
+            server.shared().rows(f'DROP DATABASE "{server.database_name(place)}" WITH (FORCE)')
         return
     for end in ("", "-wal", "-shm"):
         place.with_name(place.name + end).unlink(missing_ok=True)
 
 
+def drop_all(folder: Path) -> None:
+    """Take all databases away that stand for files in a folder; files go with it."""
+    if IS_SERVER:
+        for place in [each for each in _made if each.is_relative_to(folder)]:
+            drop(place)
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """Give a folder, which goes afterwards with all databases in it."""
+    with tempfile.TemporaryDirectory() as name:
+        try:
+            yield Path(name)
+        finally:
+            drop_all(Path(name))
+
+
+if IS_SERVER:
+
+    class Engine(PostgresDatabase):
+        """The database that a file's name stands for."""
+
+        def __init__(self, place: Path, *, read_only: bool = False) -> None:
+            super().__init__(url_of(place), SERVER, read_only=read_only)
+
+else:
+
+    class Engine(SqliteDatabase):  # type: ignore[no-redef]
+        """The file."""
+
+        def __init__(self, place: Path, *, read_only: bool = False) -> None:
+            super().__init__(place, read_only=read_only)
+
+
 def migrated(place: Path) -> Database:
     """Open a database to write it, with its schema up to date."""
-    if not IS_SERVER:
-        return open_migrated(str(place), place.parent)[0]
-    return open_migrated(url_of(place), place.parent, server=Server(password=lambda: server.PASSWORD))[0]
+    where = url_of(place) if IS_SERVER else str(place)
+    return open_migrated(where, place.parent, server=SERVER)[0]
 
 
 def opened(place: Path) -> Database:
     """Open a database that is there, to read it."""
-    if not IS_SERVER:
-        return open_database(str(place), place.parent, read_only=True)
-    return open_database(url_of(place), place.parent, read_only=True, server=Server(password=lambda: server.PASSWORD))
+    return Engine(place, read_only=True)
 
 
 class Connected:
@@ -120,6 +158,7 @@ class Connected:
             self._connection = psycopg.connect(url_of(place), password=server.PASSWORD, autocommit=True)
         else:
             self._connection = sqlite3.connect(place, isolation_level=None, check_same_thread=False, timeout=10)
+            self._connection.execute("PRAGMA foreign_keys = ON")
 
     def __enter__(self) -> Self:
         return self
@@ -130,7 +169,7 @@ class Connected:
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Any:  # noqa: ANN401 - a DB-API cursor has no type
         """Execute a statement, with `?` for its parameters, and give its cursor."""
         if IS_SERVER:
-            sql = sql.replace("%", "%%").replace("?", "%s")
+            sql = sql.replace("%", "%%").replace("?", "%s").replace("AS BLOB)", "AS BYTEA)")
         return self._connection.execute(sql, parameters)
 
     def begin(self) -> None:

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from tests import engines, log_lines
-from tests.engines import assert_sound as assert_sound
 
 PROJECT = Path(__file__).resolve().parent.parent
 SHARED = PROJECT.parent / "shared"

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import corpus
-from tests.support import SHARED, Daemon, assert_sound, git
+from tests.engines import assert_sound
+from tests.support import SHARED, Daemon, git
 
 pytestmark = pytest.mark.corpus
 NAMESPACE = "https://narrativegoldmine.com/ns/v1#"

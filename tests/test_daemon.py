@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from tests import engines
+from tests.engines import assert_sound
 from tests.faults.support import remount, tmpfs
 from tests.git.servers import free_port
-from tests.support import Daemon, Repo, assert_sound, class_page, eventually
+from tests.support import Daemon, Repo, class_page, eventually
 
 
 def config(daemon: Daemon, *sources: tuple[Path | str, str], extra: str = "", interval: float = 60) -> Path:

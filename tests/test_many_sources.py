@@ -15,8 +15,9 @@ import pytest
 
 from benchmarks import inputs
 from tests import engines, vitals
+from tests.engines import assert_sound
 from tests.git.servers import git_daemon
-from tests.support import Daemon, Repo, Running, assert_sound, class_page, eventually
+from tests.support import Daemon, Repo, Running, class_page, eventually
 
 SOON = 2.0
 """Seconds from a commit to its row, at most."""

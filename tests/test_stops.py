@@ -11,7 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests import engines
-from tests.support import Daemon, Repo, assert_sound, class_page
+from tests.engines import assert_sound
+from tests.support import Daemon, Repo, class_page
 
 FILES = 1_500
 

@@ -73,7 +73,6 @@ def test_a_synced_database_differs_in_nothing(repo: Repo, synced: Daemon) -> Non
 def test_a_row_changed_by_hand_is_found_and_mended(repo: Repo, synced: Daemon, change: str) -> None:
     before = synced.dump_bytes()
     with engines.Connected(synced.folder / "kg.db") as connection:
-        connection.execute("PRAGMA foreign_keys = ON")
         assert connection.execute(change).rowcount > 0
     code, out = verify(synced, repo)
     assert code == 3

@@ -7,7 +7,6 @@ import shutil
 import signal
 import statistics
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +22,7 @@ from visionflow_daemon.git import changes
 from visionflow_daemon.git.worktree.overlay import Checkout, laid
 from visionflow_daemon.model import Reading
 from visionflow_daemon.storage.dump import dump
-from visionflow_daemon.storage.migrate import migrate, open_migrated
+from visionflow_daemon.storage.migrate import migrate
 from visionflow_daemon.storage.sqlite import SqliteDatabase
 from visionflow_daemon.storage.writer import Content, Writer
 from visionflow_daemon.sync.job import Job, Services
@@ -67,7 +66,7 @@ def fresh_dump(daemon: Daemon, tree: Path) -> str:
     shutil.copytree(tree, copy, symlinks=True)
     git("add", "--all", cwd=copy)
     git("commit", "--quiet", "--allow-empty", "-m", "all of it", cwd=copy)
-    (daemon.folder / "fresh.db").unlink(missing_ok=True)
+    engines.drop(daemon.folder / "fresh.db")
     daemon.once(copy, database="fresh.db")
     return daemon.dump_bytes("fresh.db")
 
@@ -166,7 +165,7 @@ def test_a_damaged_store_costs_a_pass_nothing_but_time(daemon: Daemon, tree: Pat
 def test_kills_while_files_are_saved_lose_nothing(daemon: Daemon, tree: Path) -> None:
     for number in range(400):
         write(tree / f"q{number}.md", class_page(f"urn:t:q{number}", f"Q{number}"))
-    open_migrated("kg.db", daemon.folder)[0].close()
+    engines.migrated(daemon.folder / "kg.db").close()
     with engines.Connected(daemon.folder / "kg.db") as reader:
         for count in (1, 20, 60, 150):
             process = daemon.start("--once", "--source", tree, *FOLLOW, "--database", "kg.db")
@@ -345,7 +344,7 @@ class Bench:
 
     def sync(self, *, is_disk: bool = True) -> None:
         """Run a pass."""
-        database, _ = open_migrated(str(self.folder / "lived.db"), self.folder)
+        database = engines.migrated(self.folder / "lived.db")
         job = Job("o", INCLUDE, (), Reading(), 2, 4, 5.0)
         selects = changes.selection(INCLUDE, ())
         branch = None if is_disk else "main"
@@ -377,7 +376,7 @@ class Bench:
 
     def check(self) -> None:
         """Compare the database with what git says, and its dump with that of a fresh one fed the same contents."""
-        lived = SqliteDatabase(self.folder / "lived.db", read_only=True)
+        lived = engines.opened(self.folder / "lived.db")
         fresh = SqliteDatabase(self.folder / "fresh.db", is_scratch=True)
         try:
             rows = lived.rows("SELECT path, blob_seen FROM source_files")
@@ -403,7 +402,7 @@ class Bench:
 
 
 def a_working_day(steps: list[tuple[str, str | None, str | None]]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+    with engines.folder() as folder:
         bench = Bench(Path(folder))
         for step in steps:
             bench.do(*step)

@@ -15,7 +15,8 @@ import pytest
 from _pytest.mark.structures import ParameterSet
 
 from tests import engines
-from tests.support import Daemon, Ran, Repo, assert_sound, class_page
+from tests.engines import assert_sound
+from tests.support import Daemon, Ran, Repo, class_page
 
 NOBODY = str(50_000 + os.getpid() % 10_000)
 """A user without rights, and without other processes, which limits would count."""

@@ -19,8 +19,9 @@ import pytest
 
 from tests import engines
 from tests.conftest import corpus
+from tests.engines import assert_sound
 from tests.faults.support import Pages, pages
-from tests.support import Daemon, Repo, assert_sound, git
+from tests.support import Daemon, Repo, git
 
 FIRST_MOMENT = 0.05
 METAVERSE = ("--prefix", "mv=https://metaverse-ontology.org/")

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.engines import assert_sound
 from tests.faults.support import Scene, as_nobody, owned_by_nobody, rarely, tool
-from tests.support import Daemon, Repo, assert_sound, class_page
+from tests.support import Daemon, Repo, class_page
 
 BIG = {"VISIONFLOW_READING__LIMITS__PAGE_BYTES": "200000000"}
 MB = 1_000_000

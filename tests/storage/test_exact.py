@@ -10,11 +10,10 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support import assert_sound
+from tests import engines
 from visionflow_daemon.model import Axiom, ClassFact, Link, NameRank, Page, PageName, PropertyFact
 from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.dump import dump
-from visionflow_daemon.storage.migrate import open_migrated
 from visionflow_daemon.storage.writer import Content, Failure, Writer
 
 IRIS = [f"urn:c:{letter}" for letter in "abcdef"]
@@ -73,8 +72,7 @@ steps = st.lists(st.tuples(st.sampled_from(PATHS), st.none() | pages() | st.just
 
 
 def database_in(folder: str, name: str) -> Database:
-    database, _ = open_migrated(name, Path(folder))
-    return database
+    return engines.migrated(Path(folder) / name)
 
 
 def blob_of(page: Page) -> str:
@@ -108,7 +106,9 @@ def test_any_history_ends_as_a_fresh_database_fed_the_same_files(
         assert b"".join(dump(lived, "o")) == b"".join(dump(fresh, "o"))
         for database in (lived, fresh):
             database.close()
-            assert_sound(database.path)
+        for name in ("lived.db", "fresh.db"):
+            engines.assert_sound(Path(folder) / name)
+            engines.drop(Path(folder) / name)
 
 
 def test_saving_the_same_page_again_keeps_every_row(tmp_path: Path) -> None:

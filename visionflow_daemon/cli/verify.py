@@ -41,7 +41,6 @@ def verify(context: click.Context, /, *, as_json: bool, is_repair: bool, **given
     from visionflow_daemon.git import clone, repository  # noqa: PLC0415
     from visionflow_daemon.storage import ledger  # noqa: PLC0415
     from visionflow_daemon.storage.legacy import remainder  # noqa: PLC0415
-    from visionflow_daemon.storage.migrate import open_migrated  # noqa: PLC0415
     from visionflow_daemon.sync import verify as verifying  # noqa: PLC0415
     from visionflow_daemon.sync.job import Services  # noqa: PLC0415
     from visionflow_daemon.sync.progress import Unwatched  # noqa: PLC0415
@@ -55,7 +54,7 @@ def verify(context: click.Context, /, *, as_json: bool, is_repair: bool, **given
     is_ours = is_remote(source.location) or source.follow == FOLLOW_WORKTREE
     place = passes.place_of(config, source, state)
     if is_repair:
-        database, _ = open_migrated(config.database, config.base, busy_timeout=config.sync.busy_timeout)
+        database, _ = passes.open_to_write(config)
     else:
         database = open_existing(config)
     sink = logs.configure(config.log.format, config.log.level, to_stderr=True)
