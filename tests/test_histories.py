@@ -57,12 +57,12 @@ def check(history: list[Step]) -> None:
             assert list(differences(job, Services(database), place, world.folder)) == []
         finally:
             database.close()
-        written = (world.folder / "lived.db").read_bytes()
+        written = engines.state(world.folder / "lived.db")
         assert world.healthy_sync(last).run_id is None
-        assert (world.folder / "lived.db").read_bytes() == written
+        assert engines.state(world.folder / "lived.db") == written
 
 
-QUICK = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=engines.examples(120), deadline=None, suppress_health_check=list(HealthCheck))
 DEEP = settings(max_examples=5_000, deadline=None, suppress_health_check=list(HealthCheck))
 
 

@@ -410,7 +410,7 @@ def a_working_day(steps: list[tuple[str, str | None, str | None]]) -> None:
         bench.check()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=engines.examples(25), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(work, max_size=14))
 def test_whatever_is_done_in_a_checkout_the_database_is_what_git_would_add(
     steps: list[tuple[str, str | None, str | None]],

@@ -4,6 +4,7 @@
     ├── PageError            one file can't be read: it goes to the ledger, nothing else suffers
     ├── TransientError       worth another try at once: a lock, a network, a lost connection
     │   ├── BusyError        another program holds the database's write lock
+    │   ├── LostError        the database's server crashed, and may have lost its last commits
     │   ├── ObjectError      an object of the repository can't be read
     │   └── UnreachableError the remote does not answer, or breaks off
     ├── SystemicError        every file would fail alike: the pass stops, the checkpoint stays
@@ -69,6 +70,12 @@ class TransientError(VisionflowError):
 
 class BusyError(TransientError):
     """Another program holds the database's write lock, for longer than a statement waits."""
+
+    exit_code = ExitCode.DATABASE
+
+
+class LostError(TransientError):
+    """The database's server crashed under a pass, and may have lost its last commits: the pass is planned anew."""
 
     exit_code = ExitCode.DATABASE
 

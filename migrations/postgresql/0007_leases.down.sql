@@ -1,1 +1,2 @@
+DROP TABLE passes_under_way;
 DROP TABLE leases;

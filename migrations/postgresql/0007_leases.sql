@@ -6,3 +6,10 @@ CREATE TABLE leases (
     since        TIMESTAMPTZ,
     expires_at   TIMESTAMPTZ
 );
+
+-- Passes under way, in a table that a crash of the server empties: commits that don't wait for the disk may be lost with
+-- it, and a pass whose row is gone is planned anew (ADR 0029).
+CREATE UNLOGGED TABLE passes_under_way (
+    ontology_id  TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    run_id       TEXT COLLATE "C" NOT NULL
+);

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -79,7 +80,7 @@ def blob_of(page: Page) -> str:
     return hashlib.sha1(repr(page).encode()).hexdigest()  # noqa: S324 - stands for a git blob id
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=engines.examples(200), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(history=steps, order=st.randoms(use_true_random=False))
 def test_any_history_ends_as_a_fresh_database_fed_the_same_files(
     history: list[tuple[bytes, object]], order: object
@@ -111,6 +112,7 @@ def test_any_history_ends_as_a_fresh_database_fed_the_same_files(
             engines.drop(Path(folder) / name)
 
 
+@pytest.mark.sqlite
 def test_saving_the_same_page_again_keeps_every_row(tmp_path: Path) -> None:
     database = database_in(str(tmp_path), "x.db")
     writer = Writer(database, "o", lambda: "2026-01-01T00:00:00Z")

@@ -68,5 +68,5 @@ class Storage(RuleBasedStateMachine):
 
 TestStorage = Storage.TestCase
 TestStorage.settings = settings(
-    max_examples=40, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=engines.examples(40), stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
 )

@@ -214,7 +214,7 @@ def _change_schema(
 def _change_schema_of_server(
     config: Config, to: int | None, *, is_trial: bool, may_lose: bool, is_json: bool, is_back: bool
 ) -> None:
-    """Bring the schema on a server to a version, in one transaction: there, statements that change tables are undone."""
+    """Bring the schema on a server to a version, in one transaction, which undoes changes of tables, too."""
     from visionflow_daemon.storage import migrate as migrations  # noqa: PLC0415
     from visionflow_daemon.storage.step_back import require_allowed  # noqa: PLC0415
     from visionflow_daemon.storage.trouble import told  # noqa: PLC0415

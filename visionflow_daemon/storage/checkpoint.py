@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from visionflow_daemon.errors import LostError
 from visionflow_daemon.storage.database import Database
 
 KEPT_RUNS = 1_000
@@ -121,6 +122,7 @@ def begin(database: Database, ontology_id: str, source: str, branch: str, run: R
     Files may be live of the larger share until then, the one before or the one to come.
     """
     with database.transaction():
+        database.begin_pass(ontology_id, run.run_id)
         database.run(
             "UPDATE sync_runs SET status = 'cut off', finished_at = progress_at"
             " WHERE ontology_id = ? AND status = 'running'",
@@ -162,8 +164,15 @@ def progress(database: Database, ontology_id: str, run_id: str, tally: Tally, no
 
 
 def finish(database: Database, ontology_id: str, checkpoint: Checkpoint, run: Run, tally: Tally, now: str) -> None:
-    """Set the checkpoint and close the run, in one transaction: every file of the commit is dealt with."""
+    """Set the checkpoint and close the run, in one transaction: every file of the commit is dealt with.
+
+    Raises LostError where a crash of the database's server may have undone what the pass has saved.
+    """
     with database.transaction():
+        if not database.has_pass(ontology_id, run.run_id):
+            raise LostError(
+                f"the server of {database.name} crashed under the pass, and may have lost what was saved last"
+            )
         database.run(
             "UPDATE checkpoints SET source = ?, branch = ?, commit_sha = ?, digest = ?, overlay = ?, is_clean = 1,"
             " rollout_percent = ?, saved_at = ? WHERE ontology_id = ?",

@@ -35,6 +35,9 @@ from visionflow_daemon.storage.server import Server, conninfo, server_address
 STREAMED = 1_000
 """Rows that are fetched at once of a result that is streamed."""
 
+TCP_TIMEOUT = 20.0
+"""Seconds after which a server's machine that acknowledges nothing counts as gone."""
+
 STALE_SECONDS = 300
 """How long a connection that nobody uses is kept."""
 
@@ -65,6 +68,12 @@ GROWING = frozenset(
         "source_files",
     }
 )
+
+NOTE_PASS = (
+    "INSERT INTO passes_under_way (ontology_id, run_id) VALUES (?, ?)"
+    " ON CONFLICT (ontology_id) DO UPDATE SET run_id = excluded.run_id"
+)
+FIND_PASS = "SELECT 1 FROM passes_under_way WHERE ontology_id = ? AND run_id = ?"
 
 NUMBERED = re.compile(r"\?(\d+)")
 
@@ -116,6 +125,7 @@ class PostgresDatabase(Database):
         rules = server.rules
         self.address = server_address(url)
         self.server = server
+        self.patience = rules.patience
         self.read_only = read_only
         settings = {
             "synchronous_commit": "off",
@@ -142,6 +152,10 @@ class PostgresDatabase(Database):
             connect_timeout=max(2, round(rules.connect_timeout)),  # libpq takes whole seconds, and 1 for 2
             prepare_threshold=None if rules.pgbouncer else 5,
             application_name="visionflow-daemon",
+            keepalives_idle=10,
+            keepalives_interval=5,
+            keepalives_count=3,
+            tcp_user_timeout=_milliseconds(TCP_TIMEOUT),
             client_encoding="utf8",
             **given,
         )
@@ -243,6 +257,14 @@ class PostgresDatabase(Database):
             self._undone()
             raise
 
+    def begin_pass(self, ontology_id: str, run_id: str) -> None:
+        """Note, within a transaction, that a pass begins: in a table that a crash of the server empties."""
+        self.run(NOTE_PASS, (ontology_id, run_id))
+
+    def has_pass(self, ontology_id: str, run_id: str) -> bool:
+        """Tell, within a transaction, whether the server has stood since a pass began, and lost none of its commits."""
+        return self.row(FIND_PASS, (ontology_id, run_id)) is not None
+
     def tables(self) -> set[str]:
         """Name the tables that there are, in the schema where ours are made."""
         return {
@@ -302,20 +324,24 @@ class PostgresDatabase(Database):
         self.connected()
         socket = self.peewee.connection().pgconn.socket
         if select.select([socket], [], [], 0)[0]:  # nothing is due from the server: this is its farewell
-            with suppress(peewee.DatabaseError, psycopg.Error):
-                self.peewee.manual_close()
-            self.peewee.close_idle()
+            self._thrown_away()
             self.connected()
 
     def _undone(self) -> None:
         """Roll back; a connection on which that fails is thrown away, and so are those that wait in the pool."""
-        with suppress(peewee.DatabaseError):
-            if self.peewee.connection().info.transaction_status is not TransactionStatus.IDLE:
-                self.run("ROLLBACK")
-        if self.peewee.connection().broken or self.peewee.connection().closed:
-            with suppress(peewee.DatabaseError, psycopg.Error):
-                self.peewee.manual_close()
-            self.peewee.close_idle()
+        if self.peewee.is_closed():
+            return
+        connection = self.peewee.connection()
+        with suppress(peewee.DatabaseError, peewee.InterfaceError):
+            if connection.info.transaction_status is not TransactionStatus.IDLE:
+                self.peewee.execute_sql("ROLLBACK")
+        if connection.closed:
+            self._thrown_away()
+
+    def _thrown_away(self) -> None:
+        with suppress(peewee.DatabaseError, peewee.InterfaceError, psycopg.Error):
+            self.peewee.manual_close()
+        self.peewee.close_idle()
 
     def _is_within(self) -> bool:
         return (

@@ -18,7 +18,15 @@ from visionflow_daemon.storage.writer import Content, Failure, Writer
 from visionflow_daemon.sync.meter import Meter, Unmeasured
 from visionflow_daemon.sync.progress import Outcome
 from visionflow_daemon.sync.reader import Reader
-from visionflow_daemon.sync.retry import ATTEMPTS, FailureClass, Verdict, judge, next_attempt, persistently
+from visionflow_daemon.sync.retry import (
+    ATTEMPTS,
+    FailureClass,
+    Result,
+    Verdict,
+    judge,
+    next_attempt,
+    persistently,
+)
 from visionflow_daemon.sync.shared import PerThread
 
 
@@ -68,7 +76,7 @@ class Applier:
         content = Content(entry.path, entry.blob, self.digest)
         try:
             page = persistently(lambda: reader.read(entry), self.sleep, self.meter.parse)
-            persistently(lambda: self.writer.save(content, page), self.sleep, self.meter.save)
+            self._written(lambda: self.writer.save(content, page))
         except Exception as error:
             verdict = judge(error)
             if verdict.failure_class in {FailureClass.SYSTEMIC, FailureClass.FATAL}:
@@ -99,7 +107,7 @@ class Applier:
         if trouble.is_busy(error):  # who has waited out three attempts for the lock asks once more, not three times
             self.writer.fail(content, failure, kept)
         else:
-            persistently(lambda: self.writer.fail(content, failure, kept), self.sleep, self.meter.save)
+            self._written(lambda: self.writer.fail(content, failure, kept))
         self.log.warning(
             "file failed",
             path=display_path(content.path),
@@ -111,6 +119,9 @@ class Applier:
         )
         return Outcome("failed", is_transient=is_transient)
 
+    def _written(self, write: Callable[[], Result]) -> Result:
+        return persistently(write, self.sleep, self.meter.save, self.writer.database.patience)
+
     def _last_good(self, reader: Reader, entry: TreeEntry, known: KnownFile | None) -> Page | None:
         """Read a file's last good content anew, where it was read by other rules than today's, and still can be."""
         if known is None or known.blob_saved is None or known.digest_saved == self.digest:
@@ -121,6 +132,6 @@ class Applier:
             return None
 
     def _delete(self, path: bytes) -> None:
-        if persistently(lambda: self.writer.delete(path), self.sleep, self.meter.save):
+        if self._written(lambda: self.writer.delete(path)):
             self.log.debug("file deleted", path=display_path(path))
         self.report(Outcome("deleted"))

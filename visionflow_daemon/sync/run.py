@@ -134,6 +134,7 @@ def _begin(job: Job, services: Services, target: Target, held: Checkpoint | None
         lambda: checkpoint.begin(services.database, job.ontology_id, target.source, target.branch, run, now),
         services.sleep,
         services.meter.record,
+        services.database.patience,
     )
     log.info(
         "pass started",
@@ -194,6 +195,7 @@ def _apply_and_finish(
             lambda: checkpoint.finish(database, job.ontology_id, reached, run, progress.tally, now),
             services.sleep,
             services.meter.record,
+            database.patience,
         )
         database.settle()
     else:
