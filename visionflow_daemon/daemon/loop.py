@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -14,50 +14,25 @@ import structlog
 
 from visionflow_daemon import logs, passes
 from visionflow_daemon.config.values import Config, SourceConfig
-from visionflow_daemon.daemon.keeper import Keeper
+from visionflow_daemon.daemon.around import Around
 from visionflow_daemon.daemon.memory import give_back
-from visionflow_daemon.daemon.rota import Rota
 from visionflow_daemon.daemon.status import Status
 from visionflow_daemon.daemon.store import Store
 from visionflow_daemon.daemon.underway import Ended, Underway
 from visionflow_daemon.daemon.vigil import Stop, Telling, Vigil
-from visionflow_daemon.daemon.wake import Wake
 from visionflow_daemon.errors import ConfigError, ExitCode, HeldError, StoppedError, SystemicError
 from visionflow_daemon.git import repository
-from visionflow_daemon.ops.inbound.receiver import Receiver, doors_of
-from visionflow_daemon.ops.observer import Observer
-from visionflow_daemon.ops.systemd import Notify
+from visionflow_daemon.ops.inbound.receiver import doors_of
 from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.opening import address
 from visionflow_daemon.sync.breakers import Breakers
 from visionflow_daemon.sync.fetches import Fetches
 from visionflow_daemon.sync.job import Services
-from visionflow_daemon.sync.meter import Meter, Unmeasured
 from visionflow_daemon.sync.pool import Pool
 
 log = structlog.get_logger()
 
 NO_SOURCE = "no source: give --source URL-OR-PATH, or a --config file with a [[sources]] section"
-
-
-@dataclass(frozen=True, slots=True)
-class Around:
-    """What stands around the loop: who asks for passes, who is told of them, and who works beside them.
-
-    `adopted` is told of each configuration that the loop works by, `meter_of` gives what measures an ontology's passes,
-    `lives` is told of each sign of life of one; by any thread.
-    """
-
-    wake: Wake
-    rota: Rota
-    notify: Notify
-    observer: Observer
-    receiver: Receiver
-    keeper: Keeper
-    adopted: Callable[[Config], None] = lambda _: None
-    meter_of: Callable[[str], Meter] = lambda _: Unmeasured()
-    lives: Callable[[str], None] = lambda _: None
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
 class Loop:

@@ -69,11 +69,11 @@ GROWING = frozenset(
     }
 )
 
-NOTE_PASS = (
+NOTE_RUN = (
     "INSERT INTO passes_under_way (ontology_id, run_id) VALUES (?, ?)"
     " ON CONFLICT (ontology_id) DO UPDATE SET run_id = excluded.run_id"
 )
-FIND_PASS = "SELECT 1 FROM passes_under_way WHERE ontology_id = ? AND run_id = ?"
+FIND_RUN = "SELECT 1 FROM passes_under_way WHERE ontology_id = ? AND run_id = ?"
 
 NUMBERED = re.compile(r"\?(\d+)")
 
@@ -259,11 +259,11 @@ class PostgresDatabase(Database):
 
     def begin_pass(self, ontology_id: str, run_id: str) -> None:
         """Note, within a transaction, that a pass begins: in a table that a crash of the server empties."""
-        self.run(NOTE_PASS, (ontology_id, run_id))
+        self.run(NOTE_RUN, (ontology_id, run_id))
 
     def has_pass(self, ontology_id: str, run_id: str) -> bool:
         """Tell, within a transaction, whether the server has stood since a pass began, and lost none of its commits."""
-        return self.row(FIND_PASS, (ontology_id, run_id)) is not None
+        return self.row(FIND_RUN, (ontology_id, run_id)) is not None
 
     def tables(self) -> set[str]:
         """Name the tables that there are, in the schema where ours are made."""
