@@ -15,6 +15,7 @@
     │   └── DamageError      a clone has lost objects, which is proven
     ├── DeadlineError        work in a process of its own took longer than it may
     ├── DiedError            work in a process of its own ended that process
+    ├── LeaseError           the lease of an ontology is another's: the pass stops, nothing more is written
     ├── StoppedError         asked to stop while something was waited for
     ├── OpenError            a circuit breaker is open: the next attempt waits
     ├── HeldError            deletions that look like a mistake: all else is saved, the checkpoint stays
@@ -112,6 +113,12 @@ class DiedError(VisionflowError):
     def __init__(self, message: str, signal: str | None = None) -> None:
         super().__init__(message)
         self.signal = signal
+
+
+class LeaseError(VisionflowError):
+    """The lease of an ontology is another's by now: this process was silent for too long."""
+
+    exit_code = ExitCode.DATABASE
 
 
 class StoppedError(VisionflowError):

@@ -286,6 +286,12 @@ class PostgresDatabase(Database):
                 "postgresql.connections, or lower sync.workers"
             ) from None
 
+    def refresh(self) -> None:
+        """Let go of this thread's connection after a failure; the next statement gets another one."""
+        self._undone()
+        if not self.peewee.is_closed():
+            self._thrown_away()
+
     def end(self) -> None:
         """Let go of all connections that no thread has."""
         self.peewee.close_idle()

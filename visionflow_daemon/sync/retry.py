@@ -18,6 +18,7 @@ from visionflow_daemon.errors import (
     DatabaseError,
     FailingError,
     FatalError,
+    LeaseError,
     PageError,
     RemoteError,
     StateError,
@@ -75,7 +76,7 @@ def judge(error: BaseException) -> Verdict:  # noqa: PLR0911 - one line a class 
             return Verdict(FailureClass.PAGE, error.reason, error.line)
         case TransientError():
             return Verdict(FailureClass.TRANSIENT, str(error))
-        case SystemicError() | StoppedError():
+        case SystemicError() | StoppedError() | LeaseError():
             return Verdict(FailureClass.SYSTEMIC, str(error))
         case FatalError():
             return Verdict(FailureClass.FATAL, str(error))
