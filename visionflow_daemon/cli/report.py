@@ -12,6 +12,7 @@ from visionflow_daemon.storage import checkpoint, files
 from visionflow_daemon.storage.checkpoint import LastRun
 from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.files import Totals
+from visionflow_daemon.storage.holders import Lease, leases
 from visionflow_daemon.storage.legacy import remainder
 from visionflow_daemon.storage.legacy.remainder import Remainder
 from visionflow_daemon.sync import checked
@@ -52,6 +53,7 @@ class Standing:
     holds: Totals
     breakers: list[BreakerStanding]
     legacy: Remainder
+    lease: Lease | None
 
     def rows(self) -> list[tuple[str, object]]:
         """Give the rows of a table for people."""
@@ -71,6 +73,8 @@ class Standing:
         if self.rollout_percent is not None and self.rollout_percent < ALL:
             rows.append(("rollout", f"{self.rollout_percent:g} % of the files are live"))
         rows.append(("last checked", self.last_checked))
+        if self.lease is not None:
+            rows.append(("held by", f"{self.lease.holder}, since {self.lease.since}"))
         if run is not None:
             rows.append(("last pass", f"{run.status}, {run.started_at} to {run.finished_at or run.progress_at}"))
             rows.append(
@@ -118,4 +122,5 @@ def standing(database: Database, state: Path, ontology_id: str) -> Standing:
             for each in Breakers(state, database.address.identity, ontology_id).all().values()
         ],
         legacy=remainder.count(database, ontology_id),
+        lease=leases(database).get(ontology_id),
     )

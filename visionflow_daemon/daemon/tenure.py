@@ -21,6 +21,7 @@ from visionflow_daemon.daemon.spread import spread
 from visionflow_daemon.errors import VisionflowError
 from visionflow_daemon.passes import open_to_write
 from visionflow_daemon.storage import daemons, lease, trouble
+from visionflow_daemon.storage.holders import leases
 from visionflow_daemon.storage.lease import RENEWALS, US
 from visionflow_daemon.storage.postgresql import PostgresDatabase, open_postgresql
 
@@ -103,7 +104,7 @@ class Tenure:
         alive.setdefault(US.name, known)
         self._alive = daemons.names(alive)
         ours = {ontology_id for ontology_id, name in spread(alive).items() if name == US.name}
-        wanted = {ontology_id for ontology_id, each in lease.leases(database).items() if each.is_wanted}
+        wanted = {ontology_id for ontology_id, each in leases(database).items() if each.is_wanted}
         for ontology_id in (self._tokens.keys() - ours) | (self._tokens.keys() & wanted):
             if ontology_id not in self._busy():
                 self._unless_locked(self._give_up, database, ontology_id)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from visionflow_daemon.storage.database import array
-from visionflow_daemon.storage.lease import US, shown
+from visionflow_daemon.storage.holders import shown
+from visionflow_daemon.storage.lease import US
 from visionflow_daemon.storage.postgresql import PostgresDatabase
 
 SEEN = (

@@ -14,13 +14,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 
 import peewee
 import structlog
 
 from visionflow_daemon.errors import LeaseError, LockedError
-from visionflow_daemon.storage.database import POSTGRESQL, Database
+from visionflow_daemon.storage.database import Database
+from visionflow_daemon.storage.holders import leases
 from visionflow_daemon.storage.postgresql import Check, Fence, PostgresDatabase
 
 log = structlog.get_logger()
@@ -48,22 +48,6 @@ GIVE_UP = (
 )
 # Of a server that crashed, the last taking may be lost, and its token given once more: only with the holder it tells.
 FENCE = "SELECT 1 FROM leases WHERE ontology_id = ? AND token = ? AND holder = ? FOR UPDATE"
-SHOWN = (
-    "SELECT ontology_id, holder, to_char(since AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'),"
-    " GREATEST(0, extract(epoch FROM expires_at - clock_timestamp()))::float,"
-    " wanted_until IS NOT NULL AND wanted_until > clock_timestamp()"
-    " FROM leases WHERE holder IS NOT NULL AND expires_at > clock_timestamp()"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """Who holds an ontology, since when, for how many seconds at least, and whether another waits for it."""
-
-    holder: str
-    since: str
-    seconds_left: float
-    is_wanted: bool = False
 
 
 class Holder:
@@ -161,18 +145,6 @@ def renew(database: PostgresDatabase, ontology_id: str, token: int) -> bool:
 def give_up(database: Database, ontology_id: str, token: int) -> None:
     """Give a lease up, if it is still ours."""
     database.run(GIVE_UP, (ontology_id, token, US.name))
-
-
-def leases(database: Database) -> dict[str, Lease]:
-    """Say who holds what; nothing is held so where a file's locks do that."""
-    if database.engine != POSTGRESQL:
-        return {}
-    return {ontology_id: Lease(shown(holder), *rest) for ontology_id, holder, *rest in database.rows(SHOWN)}
-
-
-def shown(holder: str) -> str:
-    """Name a holder for people, without its mark."""
-    return holder.rpartition(":")[0]
 
 
 def _taken(database: PostgresDatabase, ontology_id: str, wait: float, sleep: Callable[[float], None]) -> int:
