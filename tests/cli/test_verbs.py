@@ -48,6 +48,9 @@ def test_status_as_json(filled: Daemon, repo: Repo) -> None:
     assert breakers == dict.fromkeys(("files", "database", "remote"), "closed")
     assert found == {
         "ontology_id": "default",
+        "name": None,
+        "is_configured": None,
+        "is_held": True,
         "source": str(repo.path),
         "branch": "main",
         "commit": repo.tip(),
