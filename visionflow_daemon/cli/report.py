@@ -112,7 +112,7 @@ def standing(database: Database, state: Path, ontology_id: str, config: Config) 
     left = remainder.count(database, ontology_id)
     held = checkpoint.load(database, ontology_id)
     now = timestamp(datetime.now(UTC))
-    note = checked.last(state, database.path, ontology_id)
+    note = checked.last(state, database.address.identity, ontology_id)
     return Standing(
         ontology_id=ontology_id,
         name=source.called if source else None,
@@ -129,7 +129,7 @@ def standing(database: Database, state: Path, ontology_id: str, config: Config) 
         holds=files.totals(database, ontology_id),
         breakers=[
             BreakerStanding(each.guards, each.state(now), each.failures, each.since, each.reason, each.retry_at)
-            for each in Breakers(state, database.path, ontology_id).all().values()
+            for each in Breakers(state, database.address.identity, ontology_id).all().values()
         ],
         legacy=left,
     )

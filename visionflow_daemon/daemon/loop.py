@@ -24,7 +24,7 @@ from visionflow_daemon.git import repository
 from visionflow_daemon.ops.inbound.receiver import Receiver, doors_of
 from visionflow_daemon.ops.observer import Observer
 from visionflow_daemon.ops.systemd import Notify
-from visionflow_daemon.storage.database import database_path
+from visionflow_daemon.storage.opening import address
 from visionflow_daemon.sync.breakers import Breakers
 from visionflow_daemon.sync.job import Services
 from visionflow_daemon.sync.meter import Meter, Unmeasured
@@ -217,5 +217,5 @@ class Loop:
         return True
 
     def _breakers(self, ontology_id: str) -> Breakers:
-        database = database_path(self._config.database, self._config.base)
-        return Breakers(self._state, database, ontology_id)
+        database = address(self._config.database, self._config.base)
+        return Breakers(self._state, database.identity, ontology_id)

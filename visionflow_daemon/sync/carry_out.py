@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 from visionflow_daemon.formats.choose import reading_digest
 from visionflow_daemon.git.damage import Doubt
 from visionflow_daemon.git.repository import Target
@@ -28,8 +30,8 @@ def carry_out(
     """
     writer = Writer(services.database, job.ontology_id, lambda: timestamp(services.now()))
     digest = reading_digest(job.reading)
-    turn = Turn()
-    sleep = turn.left_for(services.sleep)
+    turn = Turn() if services.database.takes_turns else None
+    sleep = turn.left_for(services.sleep) if turn else services.sleep
     doubt = Doubt(target.repository, target.commit).settle if target.is_clone else _no_doubt
     failing = Failing(job.breaker, planned.size)
 
@@ -45,7 +47,7 @@ def carry_out(
             unread=target.unread,
             is_careful=is_careful,
             stop=services.stop,
-            away=turn.away,
+            away=turn.away if turn else nullcontext,
         )
 
     applier = Applier(open_reader, writer, digest, doubt, report, sleep, services.now, services.meter)
