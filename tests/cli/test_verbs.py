@@ -57,6 +57,7 @@ def test_status_as_json(filled: Daemon, repo: Repo) -> None:
         "overlay": None,
         "rollout_percent": 100.0,
         "is_whole": True,
+        "is_forgotten": False,
         "holds": {
             "files": 5,
             "skipped": 1,

@@ -41,7 +41,8 @@ class BreakerStanding:
 class Standing:
     """The state of one ontology, and of the source that feeds it.
 
-    `is_configured` is None where no source is; `is_held` tells whether the database knows the ontology.
+    `is_configured` is None where no source is; `is_held` tells whether the database knows the ontology, `is_forgotten`
+    that it is being removed, or that this was cut off.
     """
 
     ontology_id: str
@@ -54,6 +55,7 @@ class Standing:
     overlay: str | None
     rollout_percent: float | None
     is_whole: bool
+    is_forgotten: bool
     last_checked: str | None
     last_run: LastRun | None
     holds: Totals
@@ -64,7 +66,9 @@ class Standing:
         """Give the rows of a table for people."""
         held, run = self.holds, self.last_run
         rows: list[tuple[str, object]] = [("ontology", self.ontology_id)]
-        if self.is_configured is False:
+        if self.is_forgotten:
+            rows.append(("", "being forgotten: `forget` goes on with it where it was cut off"))
+        elif self.is_configured is False:
             rows.append(("", "not configured: `forget` removes what is held of it"))
         if self.name not in {None, self.ontology_id}:
             rows.append(("called", self.name))
@@ -124,6 +128,7 @@ def standing(database: Database, state: Path, ontology_id: str, config: Config) 
         overlay=held.overlay if held else None,
         rollout_percent=held.rollout_percent if held else None,
         is_whole=held is not None and held.is_clean,
+        is_forgotten=held is not None and held.is_forgotten,
         last_checked=note.at if note else None,
         last_run=checkpoint.last_run(database, ontology_id),
         holds=files.totals(database, ontology_id),
