@@ -43,12 +43,12 @@ class Apart:
     """One child process that runs functions for us, one at a time; started by the first call, and anew if it died.
 
     The child may map `memory` bytes; 0 sets no limit. It ends with its parent, however that ends. Who waits for it
-    looks up now and then whether `stop` is set.
+    looks up now and then whether `stop` is set, which may be another one for each call.
     """
 
     def __init__(self, memory: int = 0, stop: threading.Event | None = None) -> None:
+        self.stop = stop
         self._memory = memory
-        self._stop = stop
         self._process: subprocess.Popen[bytes] | None = None
         self._line: Connection | None = None
 
@@ -125,7 +125,7 @@ class Apart:
     def _await(self, line: Connection, seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while not line.poll(max(0.0, min(LOOK, deadline - time.monotonic()))):
-            if self._stop is not None and self._stop.is_set():
+            if self.stop is not None and self.stop.is_set():
                 raise StoppedError("stopped on the way")
             if time.monotonic() >= deadline:
                 raise DeadlineError(f"it takes longer than {seconds:g} seconds")

@@ -30,16 +30,19 @@ class LineSink:
     Writing a line never raises: who reads the log may be gone, or its disk full, and no file is to fail for that.
     """
 
+    one_at_a_time = threading.Lock()
+    """Lines are written whole: long ones of several threads would mix. Of all sinks: a new one may meet lines for the
+    old one, where logging is set up anew."""
+
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
         self.divert: Callable[[str], None] | None = None
         self.lost = 0
         """How many lines could not be written."""
-        self._one_at_a_time = threading.Lock()
 
     def msg(self, line: str) -> None:
-        """Write one line, whole: long lines of several threads would mix."""
-        with self._one_at_a_time:
+        """Write one line, whole."""
+        with self.one_at_a_time:
             try:
                 if self.divert is not None:
                     self.divert(line)
@@ -71,7 +74,8 @@ def configure(log_format: str, level: str, *, to_stderr: bool = False) -> LineSi
             colors=sink.stream.isatty(), pad_event_to=24, exception_formatter=structlog.dev.plain_traceback
         )
     if isinstance(sink.stream, TextIOWrapper):  # JSON is UTF-8, whatever the locale says
-        sink.stream.reconfigure(encoding=None if for_people else "utf-8", errors="backslashreplace")
+        with sink.one_at_a_time:
+            sink.stream.reconfigure(encoding=None if for_people else "utf-8", errors="backslashreplace")
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

@@ -6,13 +6,14 @@ import contextvars
 import itertools
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 
 import pytest
 
 from visionflow_daemon.errors import SystemicError
+from visionflow_daemon.sync.lane import MakeHandler
 from visionflow_daemon.sync.pool import Pool
 
 DEADLINE = 20.0
@@ -46,6 +47,20 @@ def nothing() -> None:
     """Stand for a tick that does nothing."""
 
 
+def run(
+    workers: int,
+    room: int,
+    make: MakeHandler[int],
+    tasks: Iterable[int],
+    stop: threading.Event | None = None,
+    tick: Callable[[], None] = nothing,
+    at_once: int | None = None,
+) -> bool:
+    """Work off tasks in the one lane of a pool."""
+    with Pool(workers, at_once) as pool:
+        return pool.lane(make, room, workers).run(tasks, stop or threading.Event(), tick)
+
+
 def alive() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith("worker-")]
 
@@ -53,7 +68,7 @@ def alive() -> list[threading.Thread]:
 @pytest.mark.parametrize("workers", range(1, 9))
 def test_every_task_is_done_once_with_any_number_of_workers(workers: int) -> None:
     worker = Worker()
-    assert Pool[int](workers, 3, worker.make).run(range(2_000), threading.Event(), nothing) is True
+    assert run(workers, 3, worker.make, range(2_000)) is True
     assert Counter(worker.done) == Counter(range(2_000))
     assert sorted(worker.opened) == sorted(worker.closed)
     assert set(worker.opened) <= {f"worker-{number}" for number in range(1, workers + 1)}
@@ -63,13 +78,13 @@ def test_every_task_is_done_once_with_any_number_of_workers(workers: int) -> Non
 
 def test_one_worker_keeps_the_order() -> None:
     worker = Worker()
-    Pool[int](1, 4, worker.make).run(range(500), threading.Event(), nothing)
+    run(1, 4, worker.make, range(500))
     assert worker.done == list(range(500))
 
 
 def test_no_tasks_are_work_well_done() -> None:
     worker = Worker()
-    assert Pool[int](3, 2, worker.make).run([], threading.Event(), nothing) is True
+    assert run(3, 2, worker.make, []) is True
     assert worker.done == []
 
 
@@ -83,7 +98,7 @@ def test_the_feeder_is_never_more_than_queue_and_workers_ahead(workers: int, roo
             ahead.append(number - len(worker.done))
             yield number
 
-    Pool[int](workers, room, worker.make).run(tasks(), threading.Event(), nothing)
+    run(workers, room, worker.make, tasks())
     assert max(ahead) <= workers + room
 
 
@@ -104,7 +119,7 @@ def test_a_full_queue_makes_the_feeder_wait_and_tick(workers: int, room: int) ->
             gate.set()  # the feeder came round twice without handing a task over
 
     worker = Worker(lambda _: None if gate.wait(DEADLINE) else pytest.fail("the feeder never waited"))
-    assert Pool[int](workers, room, worker.make).run(tasks(), threading.Event(), tick) is True
+    assert run(workers, room, worker.make, tasks(), tick=tick) is True
     waited = next(now for before, now in pairwise(seen) if before == now)
     assert waited == workers + room + 1  # one is in the feeder's hand
     assert sorted(worker.done) == list(range(50))
@@ -125,7 +140,7 @@ def test_a_handler_that_raises_ends_the_pool_and_run_raises_it(workers: int) -> 
             yield number
 
     with pytest.raises(ZeroDivisionError, match="task 20"):
-        Pool[int](workers, 4, worker.make).run(tasks(), threading.Event(), nothing)
+        run(workers, 4, worker.make, tasks())
     assert len(pulled) < 100_000
     assert 20 not in worker.done
     assert len(set(worker.done)) == len(worker.done)
@@ -146,7 +161,7 @@ def test_the_tasks_in_hand_are_finished_when_another_one_fails() -> None:
 
     worker = Worker(act)
     with pytest.raises(ZeroDivisionError):
-        Pool[int](2, 2, worker.make).run([0, 1], threading.Event(), nothing)
+        run(2, 2, worker.make, [0, 1])
     assert worker.done == [1]
 
 
@@ -155,7 +170,7 @@ def test_a_base_exception_of_a_handler_is_no_different() -> None:
         raise SystemExit(3)
 
     with pytest.raises(SystemExit):
-        Pool[int](2, 2, Worker(act).make).run(range(50), threading.Event(), nothing)
+        run(2, 2, Worker(act).make, range(50))
 
 
 @pytest.mark.parametrize("workers", [1, 4])
@@ -166,7 +181,7 @@ def test_workers_that_cannot_start_end_the_pool(workers: int) -> None:
         yield lambda _: None
 
     with pytest.raises(ConnectionError, match="no connection"):
-        Pool[int](workers, 2, make).run(range(100_000), threading.Event(), nothing)
+        run(workers, 2, make, range(100_000))
 
 
 def test_tasks_that_fail_to_come_end_the_pool() -> None:
@@ -175,14 +190,14 @@ def test_tasks_that_fail_to_come_end_the_pool() -> None:
         raise LookupError("no more")
 
     with pytest.raises(LookupError, match="no more"):
-        Pool[int](2, 2, Worker().make).run(tasks(), threading.Event(), nothing)
+        run(2, 2, Worker().make, tasks())
     assert alive() == []
 
 
 def test_a_stop_before_the_start_does_nothing() -> None:
     stop, worker = threading.Event(), Worker()
     stop.set()
-    assert Pool[int](4, 2, worker.make).run(range(10), stop, nothing) is False
+    assert run(4, 2, worker.make, range(10), stop) is False
     assert worker.done == []
 
 
@@ -190,22 +205,23 @@ def test_a_stop_before_the_start_does_nothing() -> None:
 def test_a_stop_on_the_way_finishes_what_is_in_hand_and_drops_the_rest(workers: int) -> None:
     stop = threading.Event()
     worker = Worker(lambda task: stop.set() if task == 30 else None)
-    assert Pool[int](workers, 4, worker.make).run(range(100_000), stop, nothing) is False
+    assert run(workers, 4, worker.make, range(100_000), stop) is False
     assert 30 in worker.done
     assert len(worker.done) < 100_000
     assert len(set(worker.done)) == len(worker.done)
     assert alive() == []
 
 
-def test_workers_see_the_context_of_whoever_made_the_pool() -> None:
+def test_workers_see_the_context_of_whoever_made_the_lane() -> None:
     name = contextvars.ContextVar("name", default="nobody")
     seen: list[str] = []
     token = name.set("run 7")
-    try:
-        pool = Pool[int](2, 2, Worker(lambda _: seen.append(name.get())).make)
-    finally:
-        name.reset(token)
-    pool.run(range(8), threading.Event(), nothing)
+    with Pool(2) as pool:
+        try:
+            lane = pool.lane(Worker(lambda _: seen.append(name.get())).make, 2, 2)
+        finally:
+            name.reset(token)
+        lane.run(range(8), threading.Event(), nothing)
     assert seen == ["run 7"] * 8
 
 
@@ -219,7 +235,7 @@ def test_a_tick_that_raises_leaves_no_worker_behind() -> None:
         raise ZeroDivisionError("tick")
 
     with pytest.raises(ZeroDivisionError, match="tick"):
-        Pool[int](2, 2, worker.make).run(range(10), threading.Event(), tick)
+        run(2, 2, worker.make, range(10), tick=tick)
     left = alive()
     for thread in left:
         thread.join(1.0)
@@ -241,11 +257,22 @@ def out_of_memory_at(first: set[int], again: Collection[int] = ()) -> Callable[[
 
 @pytest.mark.parametrize("workers", [1, 2, 8])
 def test_tasks_for_which_memory_did_not_suffice_are_done_again_by_one_worker_at_the_end(workers: int) -> None:
-    worker = Worker(out_of_memory_at({0, 7, 99}))
-    assert Pool[int](workers, 4, worker.make).run(range(100), threading.Event(), nothing) is True
+    at_work, most = set[int](), list[int]()
+    runs_out = out_of_memory_at({0, 7, 99})
+
+    def act(task: int) -> None:
+        at_work.add(task)
+        try:
+            most.append(len(at_work))
+            runs_out(task)
+        finally:
+            at_work.remove(task)
+
+    worker = Worker(act)
+    assert run(workers, 4, worker.make, range(100)) is True
     assert Counter(worker.done) == Counter(range(100))
     assert set(worker.done[-3:]) == {0, 7, 99}
-    assert worker.opened[-1] == "worker-alone"
+    assert most[-3:] == [1, 1, 1]
     assert sorted(worker.opened) == sorted(worker.closed), "what a worker had opened was not let go of"
     assert alive() == []
 
@@ -253,7 +280,7 @@ def test_tasks_for_which_memory_did_not_suffice_are_done_again_by_one_worker_at_
 def test_a_task_for_which_one_worker_alone_has_too_little_memory_ends_the_pool() -> None:
     worker = Worker(out_of_memory_at({3}, {7}))
     with pytest.raises(SystemicError, match="too little memory, even for one file at a time"):
-        Pool[int](4, 4, worker.make).run(range(100), threading.Event(), nothing)
+        run(4, 4, worker.make, range(100))
     assert 7 not in worker.done
     assert alive() == []
 
@@ -270,7 +297,7 @@ def test_memory_that_lacks_for_everything_ends_the_pool_soon() -> None:
         raise MemoryError
 
     with pytest.raises(SystemicError, match="too little memory for 100 files and more"):
-        Pool[int](2, 4, Worker(act).make).run(tasks(), threading.Event(), nothing)
+        run(2, 4, Worker(act).make, tasks())
     assert len(pulled) < 200
 
 
@@ -285,7 +312,7 @@ def test_a_worker_that_has_no_memory_to_open_what_it_needs_leaves_its_task_to_th
         with worker.make() as handle:
             yield handle
 
-    assert Pool[int](3, 4, make).run(range(100), threading.Event(), nothing) is True
+    assert run(3, 4, make, range(100)) is True
     assert Counter(worker.done) == Counter(range(100))
 
 
@@ -293,16 +320,21 @@ class Dies(BaseException):
     """What ends a worker at its last step."""
 
 
-def test_a_worker_that_ends_without_a_word_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("at_once", [None, 1])
+def test_a_worker_that_ends_without_a_word_is_missed(monkeypatch: pytest.MonkeyPatch, at_once: int | None) -> None:
     def act(task: int) -> None:
         if task == 50:
             raise Dies
 
-    pool = Pool[int](2, 4, Worker(act).make)
-    monkeypatch.setattr(pool, "_failures", _Refuses())
+    worker = Worker(act)
     monkeypatch.setattr(threading, "excepthook", lambda _: None)
-    with pytest.raises(SystemicError, match="a worker thread ended without a word"):
-        pool.run(range(100), threading.Event(), nothing)
+    with Pool(2, at_once) as pool:
+        lane = pool.lane(worker.make, 4, 2)
+        monkeypatch.setattr(lane, "_failures", _Refuses())
+        with pytest.raises(SystemicError, match="a worker thread ended without a word"):
+            lane.run(range(100), threading.Event(), nothing)
+        assert sorted(worker.opened) == sorted(worker.closed)
+        assert pool.lane(worker.make, 4, 2).run(range(51, 100), threading.Event(), nothing), "nobody took its place"
     assert alive() == []
 
 
@@ -322,7 +354,7 @@ def test_as_many_workers_as_the_system_lets_start_do_all(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(threading.Thread, "start", limited)
     worker = Worker()
-    assert Pool[int](8, 4, worker.make).run(range(500), threading.Event(), nothing) is True
+    assert run(8, 4, worker.make, range(500)) is True
     assert Counter(worker.done) == Counter(range(500))
     assert set(worker.opened) <= {f"worker-{number}" for number in range(1, lets + 1)}
 
@@ -333,4 +365,4 @@ def test_without_a_single_worker_the_pool_says_what_to_do(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(threading.Thread, "start", refused)
     with pytest.raises(SystemicError, match=r"lets no worker thread start .*TasksMax"):
-        Pool[int](8, 4, Worker().make).run(range(500), threading.Event(), nothing)
+        run(8, 4, Worker().make, range(500))

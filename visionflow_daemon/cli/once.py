@@ -5,29 +5,33 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from threading import Event
 
 import structlog
 
 from visionflow_daemon.cli import tables
-from visionflow_daemon.cli.bar import Bar
+from visionflow_daemon.cli.bar import Bar, Screen
+from visionflow_daemon.cli.side_by_side import side_by_side
 from visionflow_daemon.config.secrets import server_of
-from visionflow_daemon.config.values import Config
+from visionflow_daemon.config.values import Config, SourceConfig
 from visionflow_daemon.environment import state_directory
 from visionflow_daemon.errors import ConfigError, ExitCode
 from visionflow_daemon.git import repository
 from visionflow_daemon.logs import LineSink
-from visionflow_daemon.passes import attempt, job_of, source_of
+from visionflow_daemon.passes import Attempt, attempt, job_of, source_of
 from visionflow_daemon.storage import files
 from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.migrate import open_migrated
+from visionflow_daemon.sync.fetches import Fetches
 from visionflow_daemon.sync.job import Job, Services
+from visionflow_daemon.sync.pool import Pool
 from visionflow_daemon.sync.progress import Unwatched
 from visionflow_daemon.sync.run import Summary
-from visionflow_daemon.sync.source import Source
 
 log = structlog.get_logger()
 
@@ -50,42 +54,60 @@ class How:
 
 
 def run(config: Config, sink: LineSink, how: How) -> ExitCode:
-    """Run one pass of every source; the gravest code wins. Raises VisionflowError when no source can be tried."""
+    """Run one pass of every source, side by side; the gravest code wins.
+
+    Raises VisionflowError when no source can be tried.
+    """
     if not config.sources:
         raise ConfigError("no source: give --source URL-OR-PATH, or a --config file with a [[sources]] section")
     repository.configure(config.network)
     database, applied = open_migrated(
         config.database, config.base, busy_timeout=config.sync.busy_timeout, server=server_of(config, os.environ)
     )
-    state = state_directory(os.environ)
-    codes = []
     try:
         for migration in applied:
             log.info("migration applied", version=migration.version, name=migration.name)
-        with _stop_on_signal() as stop:
-            services = Services(database, stop, Bar(sink) if sys.stderr.isatty() else Unwatched())
-            for source in config.sources:
-                job = how.over(job_of(config, source))
-                with structlog.contextvars.bound_contextvars(ontology_id=source.ontology_id):
-                    codes.append(_one(source_of(config, source, state), job, services))
-                    structlog.contextvars.unbind_contextvars("run_id", "commit")
+        done = _run_all(config, database, sink, how)
+        is_one = len(config.sources) == 1
+        for source, each in zip(config.sources, done, strict=True):
+            _tell(database, each, "" if is_one else source.ontology_id)
     finally:
         database.close()
-    return max(codes, key=_gravity)
+    return max((each.code for each in done), key=_gravity)
 
 
-def _one(source: Source, job: Job, services: Services) -> ExitCode:
-    """Run the pass of one source, and say on standard error what it met."""
-    done = attempt(source, job, services)
+def _run_all(config: Config, database: Database, sink: LineSink, how: How) -> list[Attempt]:
+    """Run the passes, and give how they ended, in the order of the sources."""
+    state = state_directory(os.environ)
+    screen = Screen(sink) if sys.stderr.isatty() else None
+    fetches = Fetches()
+
+    def run_one(source: SourceConfig) -> Attempt:
+        name = f" {source.ontology_id}" if len(config.sources) > 1 else ""
+        watcher = Bar(screen, f"syncing{name}") if screen else Unwatched()
+        services = Services(database, stop, watcher, pool=pool, fetches=fetches)
+        with structlog.contextvars.bound_contextvars(ontology_id=source.ontology_id):
+            try:
+                return attempt(source_of(config, source, state), how.over(job_of(config, source)), services)
+            finally:
+                structlog.contextvars.unbind_contextvars("run_id", "commit")
+                if threading.current_thread() is not threading.main_thread():
+                    database.close()
+
+    with _stop_on_signal() as stop, Pool(config.workers(), database.at_once) as pool:
+        return side_by_side([partial(run_one, source) for source in config.sources])
+
+
+def _tell(database: Database, done: Attempt, ontology_id: str) -> None:
+    """Say on standard error what a pass met, or did; with the ontology, where there are several."""
     if done.summary is None:
-        tables.complain(done.reason)
-        return done.code
+        tables.complain(f"{ontology_id}: {done.reason}" if ontology_id else done.reason)
+        return
     with suppress(OSError):  # a terminal that is gone unmakes no pass
-        _report(services.database, done.summary)
-    return done.code
+        _report(database, done.summary, ontology_id)
 
 
-def _report(database: Database, summary: Summary) -> None:
+def _report(database: Database, summary: Summary, ontology_id: str) -> None:
     """Say what the pass did and what the ontology holds: the short table, on a terminal."""
     if not sys.stderr.isatty():
         return
@@ -97,6 +119,7 @@ def _report(database: Database, summary: Summary) -> None:
     tally = summary.tally
     tables.echo(
         [
+            *([("ontology", ontology_id, "")] if ontology_id else []),
             ("commit", summary.commit[:12], f"{summary.branch}, planned by {summary.plan.way}: {summary.plan.reason}"),
             ("saved", tally.saved, f"{tally.saved / max(summary.seconds, 0.001):,.0f} files/s"),
             ("skipped", tally.skipped, "no ontology in them"),

@@ -37,7 +37,7 @@ def verify(context: click.Context, /, *, as_json: bool, is_repair: bool, **given
     """Compare every row with what the files of the synced commit say, read afresh. Leaves with 3 on a difference."""
     lean.import_structlog()
     from visionflow_daemon import logs, passes  # noqa: PLC0415 - as all below: verbs start lean
-    from visionflow_daemon.cli.bar import Bar  # noqa: PLC0415
+    from visionflow_daemon.cli.bar import Bar, Screen  # noqa: PLC0415
     from visionflow_daemon.git import clone, repository  # noqa: PLC0415
     from visionflow_daemon.storage import ledger  # noqa: PLC0415
     from visionflow_daemon.storage.legacy import remainder  # noqa: PLC0415
@@ -59,7 +59,7 @@ def verify(context: click.Context, /, *, as_json: bool, is_repair: bool, **given
     else:
         database = open_existing(config)
     sink = logs.configure(config.log.format, config.log.level, to_stderr=True)
-    services = Services(database, watcher=Bar(sink, "verifying") if sys.stderr.isatty() else Unwatched())
+    services = Services(database, watcher=Bar(Screen(sink), "verifying") if sys.stderr.isatty() else Unwatched())
     job = passes.job_of(config, source)
     found = Found()
     with clone.in_use(place) if is_ours else nullcontext():

@@ -1,4 +1,4 @@
-"""`visionflow-daemon`: runs passes as they are asked for, one at a time, until it is told to stop."""
+"""`visionflow-daemon`: has passes run as they are asked for, one of each source at a time, until it is told to stop."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -16,18 +17,23 @@ from visionflow_daemon.config.values import Config, SourceConfig
 from visionflow_daemon.daemon.keeper import Keeper
 from visionflow_daemon.daemon.memory import give_back
 from visionflow_daemon.daemon.rota import Rota
+from visionflow_daemon.daemon.status import Status
 from visionflow_daemon.daemon.store import Store
-from visionflow_daemon.daemon.vigil import Stop, Telling
+from visionflow_daemon.daemon.underway import Ended, Underway
+from visionflow_daemon.daemon.vigil import Stop, Telling, Vigil
 from visionflow_daemon.daemon.wake import Wake
-from visionflow_daemon.errors import ConfigError, ExitCode, HeldError, StoppedError
+from visionflow_daemon.errors import ConfigError, ExitCode, HeldError, StoppedError, SystemicError
 from visionflow_daemon.git import repository
 from visionflow_daemon.ops.inbound.receiver import Receiver, doors_of
 from visionflow_daemon.ops.observer import Observer
 from visionflow_daemon.ops.systemd import Notify
+from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.opening import address
 from visionflow_daemon.sync.breakers import Breakers
+from visionflow_daemon.sync.fetches import Fetches
 from visionflow_daemon.sync.job import Services
 from visionflow_daemon.sync.meter import Meter, Unmeasured
+from visionflow_daemon.sync.pool import Pool
 
 log = structlog.get_logger()
 
@@ -38,7 +44,8 @@ NO_SOURCE = "no source: give --source URL-OR-PATH, or a --config file with a [[s
 class Around:
     """What stands around the loop: who asks for passes, who is told of them, and who works beside them.
 
-    `adopted` is told of each configuration that the loop works by, `meter_of` gives what measures an ontology's passes.
+    `adopted` is told of each configuration that the loop works by, `meter_of` gives what measures an ontology's passes,
+    `lives` is told of each sign of life of one; by any thread.
     """
 
     wake: Wake
@@ -49,30 +56,39 @@ class Around:
     keeper: Keeper
     adopted: Callable[[Config], None] = lambda _: None
     meter_of: Callable[[str], Meter] = lambda _: Unmeasured()
+    lives: Callable[[str], None] = lambda _: None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
 class Loop:
-    """Runs the passes that `around.wake` is asked for, in the thread that made it.
+    """Begins the passes that `around.wake` is asked for, each in a thread of its own, and sees how they end.
 
-    `load` reads the configuration, and raises ConfigError. `stop` and `read_anew` may be called from any thread.
+    All else is the business of the one thread that made it: what is known of the sources needs no lock. `load` reads
+    the configuration, and raises ConfigError. `stop` and `read_anew` may be called from any thread.
     """
 
     def __init__(self, load: Callable[[], Config], state: Path, around: Around) -> None:
         self._load = load
         self._state = state
         self._around = around
-        self._stop = Stop(around.notify)
+        self._is_over = threading.Event()
         self._is_changed = threading.Event()
         self._store = Store()
+        self._pool = Pool(1)
+        self._fetches = Fetches()
+        self._status = Status(around.notify)
+        self._vigil = Vigil(around.notify, around.lives)
+        self._underway = Underway(self._vigil, around.wake.nudge)
         self._config = Config()
         self._sources: dict[str, SourceConfig] = {}
         self._held_at: dict[str, str | None] = {}
         self._waits_until: dict[str, datetime] = {}
+        self._is_full = False
+        """Whether the system lets no pass begin before another one is over."""
 
     def stop(self) -> None:
         """End: the files in hand are finished, the rest is left to the next start."""
-        self._stop.set()
+        self._is_over.set()
         self._around.wake.nudge()
 
     def read_anew(self) -> None:
@@ -85,18 +101,29 @@ class Loop:
         self._adopt(self._load(), "start")
         log.info("daemon started", sources=len(self._sources), process=os.getpid())
         try:
-            while not self._stop.is_set():
-                if self._is_changed.is_set():
-                    self._reload()
-                if asked := self._around.wake.take(self._around.notify.every):
-                    self._serve(*asked)
+            while not self._is_over.is_set():
+                self._turn()
         finally:
             log.info("daemon stopping")
             self._around.notify.stopping()
             self._around.rota.close()
             self._around.keeper.close()
+            for ended in self._underway.finish():
+                self._note(ended)
+            self._pool.close()
             self._store.close()
         log.info("daemon stopped")
+
+    def _turn(self) -> None:
+        self._vigil.look()
+        if self._is_changed.is_set():
+            self._reload()
+        for ended in self._underway.ended():
+            self._is_full = False
+            self._note(ended)
+        besides = self._sources if self._is_full else self._underway.ontologies
+        if asked := self._around.wake.take(self._around.notify.every, besides):
+            self._serve(*asked)
 
     def _reload(self) -> None:
         self._is_changed.clear()
@@ -122,6 +149,8 @@ class Loop:
         self._around.adopted(config)
         before, self._sources = self._sources, {source.ontology_id: source for source in config.sources}
         for gone in before.keys() - self._sources.keys():
+            self._underway.stop(gone)
+            self._status.forget(gone)
             self._around.observer.source_gone(gone)
         for ontology_id, source in self._sources.items():
             if source != before.get(ontology_id) or config.interval(source) != self._config.interval(source):
@@ -146,7 +175,7 @@ class Loop:
             raise ConfigError(*problems)
 
     def _serve(self, ontology_id: str, why: str) -> None:
-        """Run a pass, unless the source is no more, or has to wait."""
+        """Begin a pass, unless the source is no more, or has to wait."""
         source = self._sources.get(ontology_id)
         if source is None:
             return
@@ -155,52 +184,80 @@ class Loop:
                 self._around.notify.ready()  # it is as ready as it gets
                 return
             log.debug("pass asked for", why=why)
-            self._around.notify.status(f"syncing {ontology_id}")
+            self._status.begins(ontology_id)
             self._around.observer.pass_begun(ontology_id, why)
-            done = self._attempt(source)
-            structlog.contextvars.unbind_contextvars("run_id", "commit")
-            self._note(ontology_id, done)
-            if done.summary is None or done.summary.run_id:
-                give_back()
+            try:
+                database = self._store.open()
+                self._around.notify.ready()
+                self._pool.use(self._config.workers(), database.at_once)
+                self._begin(source, database, why)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
+                self._breakers(ontology_id).note(error, self._config.breaker, self._around.now())
+                self._note(Ended(ontology_id, passes.failed(error), self._config))
 
-    def _attempt(self, source: SourceConfig) -> passes.Attempt:
-        job = passes.job_of(self._config, source)
+    def _begin(self, source: SourceConfig, database: Database, why: str) -> None:
+        """Begin a pass, or leave it until another one is over. Raises SystemicError where that would be never."""
+        attempt = partial(self._attempt, self._config, source, database, self._held_at.get(source.ontology_id))
         try:
-            database = self._store.open()
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
-            self._breakers(source.ontology_id).note(error, job.breaker, self._around.now())
-            return passes.failed(error)
-        self._around.notify.ready()
+            self._underway.begin(source.ontology_id, self._config, attempt)
+        except (RuntimeError, MemoryError) as error:
+            if not self._underway.ontologies:
+                raise SystemicError(
+                    f"the system lets no thread start for a pass ({error}): raise the limit of tasks (TasksMax= in the "
+                    "unit, `ulimit -u` in a shell) or of memory"
+                ) from error
+            log.warning("pass waits", reason=str(error))
+            self._around.wake.ask(source.ontology_id, why)
+            self._is_full = True
+
+    def _attempt(
+        self, config: Config, source: SourceConfig, database: Database, held_at: str | None, stop: Stop
+    ) -> passes.Attempt:
+        """Run a pass; in a thread of its own, which shares with others nothing but what is made for it."""
+        ontology_id = source.ontology_id
         services = Services(
             database,
-            self._stop,
-            Telling(source.ontology_id, self._around.observer, self._around.notify, self._stop),
+            stop,
+            Telling(ontology_id, self._around.observer, self._status, stop),
             self._around.now,
-            self._stop.sleep,
-            self._around.meter_of(source.ontology_id),
+            stop.sleep,
+            self._around.meter_of(ontology_id),
+            self._pool,
+            self._fetches,
         )
-        job = replace(job, held_at=self._held_at.get(source.ontology_id))
-        return passes.attempt(passes.source_of(self._config, source, self._state), job, services)
+        with structlog.contextvars.bound_contextvars(ontology_id=ontology_id):
+            try:
+                job = replace(passes.job_of(config, source), held_at=held_at)
+                return passes.attempt(passes.source_of(config, source, self._state), job, services)
+            finally:
+                database.close()
 
-    def _note(self, ontology_id: str, done: passes.Attempt) -> None:
+    def _note(self, ended: Ended) -> None:
         """Remember and tell how a pass ended, and when the next one is due."""
-        if isinstance(done.error, StoppedError):
-            return  # that the daemon ends is no failure
+        ontology_id, done = ended.ontology_id, ended.done
+        if done.summary is None or done.summary.run_id:
+            give_back()
+        if done.code is ExitCode.DATABASE:
+            self._store.close()  # what ails it may be the connection's; the next pass opens it anew
+        if isinstance(done.error, StoppedError) or ontology_id not in self._sources:
+            return  # that the daemon ends is no failure, and who is gone is told of no more
+        with structlog.contextvars.bound_contextvars(ontology_id=ontology_id):
+            self._tell(ontology_id, done, is_current=ended.config is self._config)
+            if not self._waits(ontology_id):
+                self._around.observer.next_due(ontology_id, self._around.rota.next_due(ontology_id))
+
+    def _tell(self, ontology_id: str, done: passes.Attempt, *, is_current: bool) -> None:
         mark = done.error.mark if isinstance(done.error, HeldError) else None
-        if mark is not None:
+        if mark is not None and is_current:  # by other settings, they may not be held any more
             self._held_at[ontology_id] = mark
         if done.summary is not None:
             self._held_at.pop(ontology_id, None)
             self._around.observer.pass_done(ontology_id, done.summary)
             self._around.receiver.seen(ontology_id, done.summary.branch)
-            self._around.notify.status(f"waiting; {ontology_id} is at {done.summary.commit[:12]}")
+            self._status.fine(ontology_id, f"{ontology_id} is at {done.summary.commit[:12]}")
         else:
             self._around.observer.pass_failed(ontology_id, done.reason, done.code, mark)
-            self._around.notify.status(f"waiting; the last pass of {ontology_id} failed: {done.reason}")
-        if done.code is ExitCode.DATABASE:
-            self._store.close()  # what ails it may be the connection's; the next pass opens it anew
-        if not self._waits(ontology_id):
-            self._around.observer.next_due(ontology_id, self._around.rota.next_due(ontology_id))
+            self._status.troubled(ontology_id, f"the last pass of {ontology_id} failed: {done.reason}")
 
     def _waits(self, ontology_id: str) -> bool:
         """Tell whether a circuit breaker is open; then a pass is asked for at the end of its cool-down."""
@@ -213,7 +270,7 @@ class Loop:
             self._around.rota.retry_at(ontology_id, until)
             self._around.observer.next_due(ontology_id, until)
             log.info("pass postponed", until=until.isoformat(), reason="a circuit breaker is open")
-            self._around.notify.status(f"waiting; a circuit breaker of {ontology_id} is open until {until.isoformat()}")
+            self._status.troubled(ontology_id, f"a circuit breaker of {ontology_id} is open until {until.isoformat()}")
         return True
 
     def _breakers(self, ontology_id: str) -> Breakers:

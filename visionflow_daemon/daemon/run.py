@@ -35,18 +35,19 @@ def serve(load: Callable[[], Config]) -> ExitCode:
     receiver = Receiver(wake.ask_soon)
     counts = BackupCounts()
     with (
-        shown(load(), state, receiver, counts) as (board, meter_of),
-        closing(Notifier(state, board.notified)) as notifier,
+        shown(load(), state, receiver, counts) as board,
+        closing(Notifier(state, board.observer.notified)) as notifier,
     ):
         around = Around(
             wake=wake,
             rota=Rota(wake),
             notify=Notify(os.environ),
-            observer=Each(board, notifier),
+            observer=Each(board.observer, notifier),
             receiver=receiver,
             keeper=Keeper(counts),
             adopted=notifier.configured,
-            meter_of=meter_of,
+            meter_of=board.meter_of,
+            lives=board.lives,
         )
         loop = Loop(load, state, around)
         with heard({signal.SIGTERM: loop.stop, signal.SIGINT: loop.stop, signal.SIGHUP: loop.read_anew}):

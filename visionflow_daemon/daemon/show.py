@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -27,19 +28,26 @@ SLOWEST_STEP = 600.0
 MARGIN = 60.0
 
 
-@contextmanager
-def shown(
-    config: Config, state: Path, receiver: Receiver, counts: BackupCounts
-) -> Iterator[tuple[Observer, Callable[[str], Meter]]]:
-    """Give the observer for the daemon's loop, and what measures each source's passes.
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Who shows what the daemon does: its observer, what measures a source's passes, who is told that one lives."""
 
-    Both are served meanwhile, with the counts of backups, and webhooks are received.
+    observer: Observer
+    meter_of: Callable[[str], Meter]
+    lives: Callable[[str], None]
+
+
+@contextmanager
+def shown(config: Config, state: Path, receiver: Receiver, counts: BackupCounts) -> Iterator[Shown]:
+    """Give whom the daemon's loop tells what it does.
+
+    It is served meanwhile, with the counts of backups, and webhooks are received.
 
     Raises ConfigError.
     """
     where = config.http
     if not where.port:
-        yield Unobserved(), _unmeasured
+        yield Shown(Unobserved(), lambda _: Unmeasured(), lambda _: None)
         return
     board = Board()
     rules = http.Rules(
@@ -50,8 +58,4 @@ def shown(
     readers = readers_of(config.database, config.base, state, server_of(config, os.environ))
     with http.serve(board, readers, (where.address, where.port), rules, receiver, [counts]) as server:
         log.info("serving http", address=where.address, port=server.server_address[1])
-        yield board, board.meter
-
-
-def _unmeasured(_: str) -> Meter:
-    return Unmeasured()
+        yield Shown(board, board.meter, board.lives)

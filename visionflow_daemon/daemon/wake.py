@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 QUIET = 1.0
@@ -30,7 +30,7 @@ class _Flurry:
 class Wake:
     """The asks that wait; from any thread but a signal handler.
 
-    A slot is emptied when its pass begins: what is asked while the pass runs leads to exactly one more.
+    A slot is emptied when its pass begins: what is asked while it runs stays there, and leads to exactly one more.
     """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -69,20 +69,23 @@ class Wake:
             self._is_nudged = True
             self._changed.notify()
 
-    def take(self, timeout: float) -> tuple[str, str] | None:
-        """Wait for an ask, and give the oldest: for which ontology, and why. None when the time is over, or a nudge."""
+    def take(self, timeout: float, besides: Collection[str] = ()) -> tuple[str, str] | None:
+        """Wait for an ask, and give the oldest: for which ontology, and why. None when the time is over, or a nudge.
+
+        What is asked for the ontologies `besides`, whose passes are under way, is left for later.
+        """
         with self._changed:
             until = self._monotonic() + timeout
             while True:
                 soon = self._heed()
                 left = min(until, soon) - self._monotonic()
-                if self._asked or self._is_nudged or left <= 0:
+                ontology_id = next((each for each in self._asked if each not in besides), None)
+                if ontology_id is not None or self._is_nudged or left <= 0:
                     break
                 self._changed.wait(left)
-            if self._is_nudged or not self._asked:
+            if self._is_nudged or ontology_id is None:
                 self._is_nudged = False
                 return None
-            ontology_id = next(iter(self._asked))
             return ontology_id, self._asked.pop(ontology_id)
 
     def _heed(self) -> float:

@@ -108,6 +108,13 @@ def is_remote(location: str) -> bool:
     return bool(SCP_LIKE.match(location)) and "/" not in location.partition(":")[0]
 
 
+def server_of(location: str) -> str:
+    """Name the server that a remote is on; a remote without one stands for itself."""
+    if URL.match(location):
+        return urlsplit(location).netloc.rpartition("@")[2].lower() or location
+    return location.partition(":")[0].rpartition("@")[2].lower()
+
+
 def url_problem(location: str) -> str | None:
     """Say why a URL can't be read, without showing what may be its password; None where it can, or is a path."""
     if not URL.match(location):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -83,15 +85,17 @@ class Remote:
         )
 
 
-def keep_tidy(clone: Path, stop: threading.Event | None = None) -> int:
+def keep_tidy(
+    clone: Path, stop: threading.Event | None = None, place: Callable[[], AbstractContextManager[None]] = nullcontext
+) -> int:
     """Join the packs of a clone where they are many, if nobody else reads it; tell how many there were.
 
-    A stop leaves them for another time.
+    It is done in a child process, within `place`. A stop leaves them for another time.
     """
     if len(packs.packs(clone)) <= packs.MOST:
         return 0
-    with Apart(MEMORY, stop) as child:
-        try:
+    try:
+        with place(), Apart(MEMORY, stop) as child:
             return child.call(TIDY_SECONDS, tidy, clone)
-        except (VisionflowError, OSError):
-            return 0
+    except (VisionflowError, OSError):
+        return 0

@@ -104,13 +104,20 @@ class Board:
             source = self._sources.get(ontology_id)
             return source.meter if source else SourceMeter()
 
+    def lives(self, ontology_id: str) -> None:
+        """Note that a pass under way gives a sign of life; told far too often to wait for the lock."""
+        source = self._sources.get(ontology_id)
+        running = source.running if source else None
+        if running:
+            running.lived_at = self._monotonic()
+
     def pass_begun(self, ontology_id: str, why: str) -> None:
         """Note that a pass begins."""
         with self._lock:
             self.tick()
             if source := self._sources.get(ontology_id):
                 self._settle(source, None)  # a pass that was never ended counts for what it did
-                source.running = RunningPass(self._now(), shown(why), self._monotonic())
+                source.running = RunningPass(self._now(), shown(why), self._monotonic(), self._monotonic())
 
     def head_found(self, ontology_id: str, commit: str, *, is_there: bool) -> None:
         """Note the commit at the source's head, and whether the database is there already.
@@ -184,7 +191,8 @@ class Board:
     def snapshot(self) -> Snapshot:
         """Say how everything stands."""
         with self._lock:
-            quiet = self._monotonic() - self._fed_at
+            running = [source.running.lived_at for source in self._sources.values() if source.running]
+            quiet = self._monotonic() - min(running, default=self._fed_at)
             sources = tuple(self._standing(name, source) for name, source in self._sources.items())
             return Snapshot(self._now(), self._started_at, quiet, sources, dict(self._notifications))
 

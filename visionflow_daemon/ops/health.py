@@ -29,10 +29,12 @@ class Readiness:
 
 
 def is_alive(snapshot: Snapshot, alive_seconds: float = ALIVE_SECONDS) -> bool:
-    """Tell whether the loop turns: it said something lately, or sleeps until a pass that is not yet overdue."""
+    """Tell whether all goes on: each pass under way gave a sign of life lately, or the next one is not yet overdue."""
     if snapshot.quiet_seconds <= alive_seconds:
         return True
-    due = [source.next_due for source in snapshot.sources if source.next_due and source.activity is Activity.IDLE]
+    if any(source.activity is Activity.RUNNING for source in snapshot.sources):
+        return False
+    due = [source.next_due for source in snapshot.sources if source.next_due]
     return bool(due) and (snapshot.at - min(due)).total_seconds() <= alive_seconds
 
 

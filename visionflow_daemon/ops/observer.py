@@ -16,7 +16,11 @@ log = structlog.get_logger()
 
 
 class Observer(Protocol):
-    """Is told, by the thread that runs the passes, what the daemon does; it must neither raise nor wait."""
+    """Is told what the daemon does; it must neither raise nor wait.
+
+    What goes on within a pass is told by the pass's own thread: `head_found`, `planned` and `moved`; all else by the
+    loop's.
+    """
 
     def source_known(self, ontology_id: str, location: str, branch: str | None, interval: float) -> None:
         """Note a source, without its secrets; again when its settings change. `interval` is in seconds."""

@@ -28,17 +28,22 @@ class RunningPass:
     since: datetime
     why: str
     began: float
+    lived_at: float
+    """When it last gave a sign of life."""
+
     planned: int | None = None
     tally: Tally = NOTHING
     points: deque[tuple[float, int]] = field(default_factory=deque)
 
     def plan(self, files: int, now: float) -> None:
         """Note how many files it will touch."""
+        self.lived_at = now
         self.planned = files
         self.points = deque([(now, self.tally.done)])
 
     def move(self, tally: Tally, now: float) -> None:
         """Note how far it has come."""
+        self.lived_at = now
         self.tally = tally
         if not self.points or now - self.points[-1][0] >= SAMPLE_EVERY:
             self.points.append((now, tally.done))

@@ -138,7 +138,10 @@ class SourceStanding:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """How all sources stand, in the order they were told in; `quiet_seconds` since the loop last said something."""
+    """How all sources stand, in the order they were told in; `quiet_seconds` since the loop last said something.
+
+    While passes are under way, it is since that one gave a sign of life that has been silent for longest.
+    """
 
     at: datetime
     started_at: datetime

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import time
@@ -18,7 +19,8 @@ SHORTEST = 0.5
 class Notify:
     """The line to systemd; where there is none, nothing is sent.
 
-    `every` is how often, in seconds, who works is to give a sign of life: three times as often as the watchdog wants.
+    `every` is how often, in seconds, it is to be told that all is well: three times as often as the watchdog wants.
+    `allowed` is how long the watchdog lets silence last.
     """
 
     def __init__(self, environment: MutableMapping[str, str], monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -28,6 +30,7 @@ class Notify:
         is_ours = environment.pop("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         seconds = int(watched) / 3_000_000 if watched.isdecimal() and is_ours else 0.0
         self._is_watched = seconds > 0
+        self.allowed = 3 * seconds if seconds else math.inf
         self.every = min(seconds or LONGEST, LONGEST)
         self._monotonic = monotonic
         self._beaten_at = self._told_at = float("-inf")
@@ -45,6 +48,11 @@ class Notify:
         if self._is_watched and now - self._beaten_at >= min(SHORTEST, self.every):
             self._beaten_at = now
             self._send("WATCHDOG=1")
+
+    def trigger(self) -> None:
+        """Have the watchdog end the process at once; where systemd knows no such word, in its own time."""
+        if self._is_watched:
+            self._send("WATCHDOG=trigger")
 
     def status(self, text: str, *, is_progress: bool = False) -> None:
         """Say what is being done, in a line for people; progress only now and then."""

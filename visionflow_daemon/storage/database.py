@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 import peewee
@@ -71,8 +71,8 @@ class Database(ABC):
     peewee: peewee.Database
     address: Address
     engine: str
-    takes_turns: bool
-    """Whether threads that write had better work one at a time (ADR 0010), or wait for a server side by side."""
+    at_once: ClassVar[int | None]
+    """How many workers are to work at once: one, where writing is for one alone anyway (ADR 0010); None for all."""
 
     def __init__(self) -> None:
         self.observe: Observe = nobody

@@ -105,7 +105,7 @@ class PostgresDatabase(Database):
 
     peewee: PooledPostgresqlDatabase
     engine = POSTGRESQL
-    takes_turns = False
+    at_once = None
 
     def __init__(
         self, url: str, server: Server, *, read_only: bool = False, busy_timeout: float = BUSY_TIMEOUT

@@ -41,7 +41,7 @@ class SqliteDatabase(Database):
     """
 
     engine = SQLITE
-    takes_turns = True
+    at_once = 1
 
     def __init__(
         self,

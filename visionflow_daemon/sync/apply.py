@@ -13,11 +13,26 @@ from structlog.typing import FilteringBoundLogger
 from visionflow_daemon.errors import ObjectError, PageError, TransientError
 from visionflow_daemon.model import KnownFile, Page, TreeEntry, display_path, timestamp
 from visionflow_daemon.storage import files, trouble
+from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.writer import Content, Failure, Writer
 from visionflow_daemon.sync.meter import Meter, Unmeasured
 from visionflow_daemon.sync.progress import Outcome
 from visionflow_daemon.sync.reader import Reader
 from visionflow_daemon.sync.retry import ATTEMPTS, FailureClass, Verdict, judge, next_attempt, persistently
+from visionflow_daemon.sync.shared import PerThread
+
+
+@contextmanager
+def _connected(database: Database) -> Iterator[None]:
+    database.connected()
+    try:
+        yield
+    finally:
+        database.close()
+
+
+_connections = PerThread(_connected)
+"""A worker has one connection for all passes: what one writes makes the page cache of each other stale."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +55,14 @@ class Applier:
     @contextmanager
     def saver(self) -> Iterator[Callable[[TreeEntry], None]]:
         """Open one worker's own reader and connection, and give the handler that saves a file."""
-        with self.open_reader() as reader:
-            self.writer.database.connected()
-            try:
-                yield lambda entry: self.report(self._save(reader, entry))
-            finally:
-                self.writer.database.close()
+        with self.open_reader() as reader, _connections.of(self.writer.database):
+            yield lambda entry: self.report(self._save(reader, entry))
 
     @contextmanager
     def deleter(self) -> Iterator[Callable[[bytes], None]]:
         """Open one worker's own connection, and give the handler that deletes a file's facts."""
-        self.writer.database.connected()
-        try:
+        with _connections.of(self.writer.database):
             yield self._delete
-        finally:
-            self.writer.database.close()
 
     def _save(self, reader: Reader, entry: TreeEntry) -> Outcome:
         content = Content(entry.path, entry.blob, self.digest)

@@ -1,8 +1,10 @@
-"""Carries a plan out: adds and changes first, in many threads, then the deletions."""
+"""Carries a plan out, in the lane that a pass has in the pool: adds and changes first, then the deletions."""
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Iterable
+from contextlib import ExitStack
+from typing import TypeVar
 
 from visionflow_daemon.formats.choose import reading_digest
 from visionflow_daemon.git.damage import Doubt
@@ -13,11 +15,13 @@ from visionflow_daemon.sync import guard
 from visionflow_daemon.sync.apply import Applier
 from visionflow_daemon.sync.failing import Failing
 from visionflow_daemon.sync.job import Job, Services
+from visionflow_daemon.sync.lane import MakeHandler
 from visionflow_daemon.sync.plan import Plan
 from visionflow_daemon.sync.pool import Pool
 from visionflow_daemon.sync.progress import Outcome, Progress
 from visionflow_daemon.sync.reader import Reader
-from visionflow_daemon.sync.turn import Turn
+
+Task = TypeVar("Task")
 
 
 def carry_out(
@@ -30,8 +34,6 @@ def carry_out(
     """
     writer = Writer(services.database, job.ontology_id, lambda: timestamp(services.now()))
     digest = reading_digest(job.reading)
-    turn = Turn() if services.database.takes_turns else None
-    sleep = turn.left_for(services.sleep) if turn else services.sleep
     doubt = Doubt(target.repository, target.commit).settle if target.is_clone else _no_doubt
     failing = Failing(job.breaker, planned.size)
 
@@ -39,27 +41,37 @@ def carry_out(
         progress.add(outcome)
         failing.add(outcome)
 
-    def open_reader() -> Reader:
-        return Reader(
-            target.repository,
-            job.reading,
-            job.apart,
-            unread=target.unread,
-            is_careful=is_careful,
-            stop=services.stop,
-            away=turn.away if turn else nullcontext,
-        )
+    with ExitStack() as held:
+        pool = services.pool or held.enter_context(Pool(job.workers, services.database.at_once))
 
-    applier = Applier(open_reader, writer, digest, doubt, report, sleep, services.now, services.meter)
-    workers = min(job.workers, max(planned.size, 1))
-    savers = Pool(workers, job.queue, applier.saver, turn)
-    with services.meter.watching(savers.load):
-        is_whole = savers.run(planned.saves, services.stop, progress.tick)
-    if is_whole and planned.to_delete:
-        guard.check(job, services, planned)
-        deleters = Pool(1, job.queue, applier.deleter, turn)
-        with services.meter.watching(deleters.load):
-            is_whole = deleters.run(planned.deletes, services.stop, progress.tick)
+        def open_reader() -> Reader:
+            return Reader(
+                target.repository,
+                job.reading,
+                job.apart,
+                unread=target.unread,
+                is_careful=is_careful,
+                stop=services.stop,
+                away=pool.away,
+            )
+
+        def run(make_handler: MakeHandler[Task], tasks: Iterable[Task], width: int) -> bool:
+            lane = pool.lane(make_handler, job.queue, width)
+
+            def tick() -> None:
+                if lane.waits_for_others:
+                    services.watcher.waits()
+                progress.tick()
+
+            with services.meter.watching(lane.load):
+                return lane.run(tasks, services.stop, tick)
+
+        sleep = pool.left_for(services.sleep)
+        applier = Applier(open_reader, writer, digest, doubt, report, sleep, services.now, services.meter)
+        is_whole = run(applier.saver, planned.saves, min(job.workers, max(planned.size, 1)))
+        if is_whole and planned.to_delete:
+            guard.check(job, services, planned)
+            is_whole = run(applier.deleter, planned.deletes, 1)
     progress.tick()
     return is_whole
 

@@ -17,7 +17,9 @@ from visionflow_daemon.git.changes import Selects
 from visionflow_daemon.model import ApartRules, Reading
 from visionflow_daemon.storage.database import Database
 from visionflow_daemon.sync.breaker import Rules
+from visionflow_daemon.sync.fetches import Fetches
 from visionflow_daemon.sync.meter import Meter, Unmeasured
+from visionflow_daemon.sync.pool import Pool
 from visionflow_daemon.sync.progress import Unwatched, Watcher
 
 
@@ -49,7 +51,10 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What a pass needs of the world around it; tests bring their own clock."""
+    """What a pass needs of the world around it; tests bring their own clock.
+
+    `pool` has the workers that it shares with other passes, without, it has some of its own; `fetches` the places.
+    """
 
     database: Database
     stop: Event = field(default_factory=Event)
@@ -57,6 +62,8 @@ class Services:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     sleep: Callable[[float], None] = time.sleep
     meter: Meter = field(default_factory=Unmeasured)
+    pool: Pool | None = None
+    fetches: Fetches = field(default_factory=Fetches)
 
 
 def selection(job: Job) -> Selects:

@@ -1,206 +1,298 @@
-"""A thread pool behind a bounded queue: a full queue makes the feeder wait, it doesn't grow."""
+"""The worker threads of a process, shared by all passes under way: each has a lane, and they are served in turns."""
 
 from __future__ import annotations
 
-import contextvars
-import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
-from itertools import count
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import Context
+from dataclasses import dataclass
+from functools import partial
+from types import TracebackType
+from typing import Any, Self, TypeVar
 
 import structlog
 
 from visionflow_daemon.errors import SystemicError
-from visionflow_daemon.sync.meter import Load
-from visionflow_daemon.sync.turn import Turn
+from visionflow_daemon.sync.lane import Lane, MakeHandler
+from visionflow_daemon.sync.turn import Turns
 
 log = structlog.get_logger()
 
 Task = TypeVar("Task")
-TICK = 0.25
-"""Seconds after which a waiting feeder looks up, so that progress shows and a stop is heard."""
-
-MOST_AGAIN = 100
-"""Tasks that are put off when memory runs out; beyond, it is no matter of single tasks."""
-
-MORE_MEMORY = (
-    "give the process more (MemoryMax= in the unit, `ulimit -v` in a shell), or fewer workers (sync.workers); "
-    "what was saved stays saved"
-)
-
-MakeHandler = Callable[[], AbstractContextManager[Callable[[Task], None]]]
-"""Opens what one worker needs for itself (a connection, a repository), and gives its handler."""
 
 
-class _End:
-    """Put into the queue once for each worker when no more tasks come."""
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What a worker has opened for a lane, and the context in which it works for it."""
+
+    context: Context
+    held: AbstractContextManager[Callable[[Any], None]]
+    handle: Callable[[Any], None]
 
 
-class Pool(Generic[Task]):
-    """Runs one handler over many tasks in several threads; with a turn, they work one at a time.
+class _Worker:
+    """One thread. Its state is guarded by the pool's lock, but for what it has opened, which is its own."""
 
-    A handler deals with its task's failures itself. What it raises all the same ends the pool: the tasks in hand are
-    finished, the rest is dropped, and `run` raises it. Only a want of memory doesn't: the worker lets go of all that it
-    has opened, and the task is done once more at the end, by one worker alone. If that fails, too, the pool ends.
+    def __init__(self, number: int, work: Callable[[_Worker], None]) -> None:
+        self.thread = threading.Thread(target=work, args=(self,), name=f"worker-{number}", daemon=True)
+        self.go = threading.Lock()
+        """Released to call it from its rest, or to let it go on after a wait."""
+        self.go.acquire()
+        self.at: Lane[Any] | None = None
+        self.is_new = True
+        self.may_work = False
+        self.is_called = False
+        """Whether it was called for a task, and has not come to take it yet."""
+        self.stands_by = False
+        self.to_close: list[Lane[Any]] = []
+        self.opened: dict[Lane[Any], _Opened] = {}
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its thread runs."""
+        return self.thread.is_alive()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it has nothing in hand."""
+        return self.at is None
+
+
+class Pool:
+    """Up to `workers` threads, started when they are first needed, that work until the pool is closed.
+
+    They take from the lanes in turns, task by task. `at_once` is how many may work at the same time, while others wait
+    for something; None sets no limit. With SQLite it is one: where every step needs the interpreter lock, and the write
+    lock, threads that work at once only hand these to each other, and drop each other's page caches (ADR 0010).
     """
 
-    def __init__(
-        self, workers: int, queue_size: int, make_handler: MakeHandler[Task], turn: Turn | None = None
+    def __init__(self, workers: int, at_once: int | None = 1) -> None:
+        self.lock = threading.Lock()
+        self._most = workers
+        self._at_once = at_once
+        self._active = 0
+        self._called = 0
+        self._turns: Turns[Lane[Any]] = Turns()
+        self._workers: list[_Worker] = []
+        self._idle: list[_Worker] = []
+        """Who rests: the last one that has worked is called first, since it has open what is needed."""
+        self._back: deque[_Worker] = deque()
+        """Who is back from a wait: they go on before anything else begins."""
+        self._is_closed = False
+        self._here = threading.local()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._queue: queue.Queue[Task | _End] = queue.Queue(queue_size)
-        self._refill_at = queue_size // 2
-        self._has_room = threading.Event()
-        self._make_handler = make_handler
-        self._turn = turn
-        self._dropping = threading.Event()
-        self._failures: list[BaseException] = []
-        self._again: list[Task] = []
-        """Tasks for which the memory did not suffice."""
-        self._is_last_try = False
-        self._in_hand: deque[Task] = deque()
-        """Tasks that a handler works on, in no order: to add and to take away are one step each."""
-        self._finished = count()
-        """Counts tasks; `next` is one step that no other thread gets in between."""
-        self._threads = [self._thread(f"worker-{number}") for number in range(1, workers + 1)]
+        self.close()
 
-    def run(self, tasks: Iterable[Task], stop: threading.Event, tick: Callable[[], None]) -> bool:
-        """Work off all tasks; tell whether that was all, or `stop` was set first. `tick` is called now and then.
+    def use(self, workers: int, at_once: int | None) -> None:
+        """Have so many workers from now on; who is too many goes when it is through with what it has in hand."""
+        with self.lock:
+            if (workers, at_once) != (self._most, self._at_once):
+                self._most, self._at_once = workers, at_once
+                self._call_all()
 
-        Raises SystemicError where no worker can be started, or one alone has too little memory.
-        """
-        is_whole = self._run(tasks, stop, tick)
-        if self._again and is_whole:
-            log.warning("too little memory for all workers", files=len(self._again))
-            self._is_last_try = True
-            self._threads = [self._thread("worker-alone")]
-            is_whole = self._run(self._again, stop, tick)
-        return is_whole
+    def lane(self, make_handler: MakeHandler[Task], room: int, width: int) -> Lane[Task]:
+        """Make a lane whose queue has so much room, for up to `width` of the workers."""
+        return Lane(self, make_handler, room, width)
 
-    def load(self) -> Load:
-        """Say how busy the workers are; from any thread."""
-        with self._queue.mutex:
-            queued = sum(not isinstance(task, _End) for task in self._queue.queue)
-        return Load(queued, len(self._in_hand))
+    def close(self) -> None:
+        """End the workers; to be called when all lanes are at their end."""
+        with self.lock:
+            self._is_closed = True
+            workers = list(self._workers)
+            self._call_all()
+        for worker in workers:
+            worker.thread.join()
 
-    def _run(self, tasks: Iterable[Task], stop: threading.Event, tick: Callable[[], None]) -> bool:
-        self._finished = count()
-        given = 0
-        self._start()
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Let others work while something is waited for; by who works, in its handler."""
+        worker: _Worker | None = getattr(self._here, "worker", None)
+        if worker is None:
+            yield
+            return
+        with self.lock:
+            self._rest(worker)
+            self.call()
         try:
-            is_whole = True
-            for task in tasks:
-                if not (is_whole := self._put(task, stop, tick)):
-                    break
-                given += 1
-            self._end(tick)
-        except BaseException:
-            self._dropping.set()
-            self._end(lambda: None)
-            raise
-        if self._failures:
-            raise self._failures[0]
-        is_done = is_whole and next(self._finished) >= given
-        if not is_done and not stop.is_set():
-            # A thread that can't even note its failure leaves no other trace; the checkpoint must not pass over it.
-            raise SystemicError(
-                "a worker thread ended without a word, with files in its hands; the next pass does them"
-            )
-        return is_done
+            yield
+        finally:
+            with self.lock:
+                worker.stands_by = True
+                self._back.append(worker)
+                self.call()
+            worker.go.acquire()
 
-    def _thread(self, name: str) -> threading.Thread:
-        # In a copy of our context, so that its log lines carry the run.
-        return threading.Thread(target=contextvars.copy_context().run, args=(self._work,), name=name, daemon=True)
+    def left_for(self, wait: Callable[[float], None]) -> Callable[[float], None]:
+        """Make a wait during which others work."""
 
-    def _start(self) -> None:
-        """Start the workers, as many as the system lets; one is enough."""
-        for number, thread in enumerate(self._threads):
+        def waiting(seconds: float) -> None:
+            with self.away():
+                wait(seconds)
+
+        return waiting
+
+    @property
+    def has_workers(self) -> bool:
+        """Whether any worker is alive."""
+        return any(worker.is_alive for worker in self._workers)
+
+    def admit(self, lane: Lane[Any]) -> None:
+        """Serve a lane from now on. Raises SystemicError where there is no worker."""
+        with self.lock:
+            self._turns.join(lane)
             try:
-                thread.start()
+                self._hire(min(self._most, sum(each.width for each in self._turns)))
+            except BaseException:
+                self._turns.leave(lane)
+                raise
+
+    def dismiss(self, lane: Lane[Any]) -> None:
+        """Serve a lane no more, and have what was opened for it closed."""
+        with self.lock:
+            self._turns.leave(lane)
+            for worker in self._workers:
+                if worker in lane.openers:
+                    worker.to_close.append(lane)
+            for worker in [each for each in self._idle if each.to_close]:
+                self._idle.remove(worker)
+                worker.go.release()
+
+    def call(self) -> None:
+        """Let as many go on, or come from their rest, as there is work for; to be called with the lock."""
+        while self._at_once is None or self._active < self._at_once:
+            if self._back:
+                worker = self._back.popleft()
+                worker.stands_by = False
+            elif self._idle and sum(lane.ready for lane in self._turns) > self._called:
+                worker = self._idle.pop()
+                worker.is_called = True
+                self._called += 1
+            else:
+                return
+            worker.may_work = True
+            self._active += 1
+            worker.go.release()
+
+    def _hire(self, wanted: int) -> None:
+        """Start the workers that are missing, as many as the system lets; one is enough."""
+        self._workers = [worker for worker in self._workers if worker.is_alive]
+        numbers = set(range(1, wanted + 1)) - {int(each.thread.name.rpartition("-")[2]) for each in self._workers}
+        for number in sorted(numbers)[: max(0, wanted - len(self._workers))]:
+            worker = _Worker(number, self._work)
+            try:
+                worker.thread.start()
             except (RuntimeError, MemoryError) as error:
-                if not number:
+                if not self._workers:
                     raise SystemicError(
                         f"the system lets no worker thread start ({error}): raise the limit of tasks (TasksMax= in the "
                         "unit, `ulimit -u` in a shell) or of memory; what was saved stays saved"
                     ) from error
-                log.warning("fewer workers than wanted", started=number, wanted=len(self._threads), reason=str(error))
-                del self._threads[number:]
+                log.warning("fewer workers than wanted", started=len(self._workers), wanted=wanted, reason=str(error))
                 return
+            self._workers.append(worker)
 
-    def _end(self, tick: Callable[[], None]) -> None:
-        """Tell each worker that no more tasks come, and wait until all have gone."""
-        for _ in self._threads:
-            self._put(_End(), None, tick)
-        for thread in self._threads:
-            while thread.is_alive():
-                thread.join(TICK)
-                tick()
+    def _call_all(self) -> None:
+        """Have all who rest look what has changed; with the lock."""
+        while self._idle:
+            self._idle.pop().go.release()
 
-    def _put(self, task: Task | _End, stop: threading.Event | None, tick: Callable[[], None]) -> bool:
-        """Hand a task to the workers, waiting for room; not if they are to stop, or are all gone."""
-        while any(thread.is_alive() for thread in self._threads):
-            if stop is not None and (stop.is_set() or self._dropping.is_set()):
-                self._dropping.set()
-                return False
-            if self._put_now(task):
-                return True
-            # Woken for each task that goes, the feeder would take the interpreter from the workers as often. The
-            # flag is taken down before the last look: who made room after it raises it again.
-            self._has_room.clear()
-            if self._put_now(task):
-                return True
-            self._has_room.wait(TICK)
-            tick()
-        return False
+    def _rest(self, worker: _Worker) -> None:
+        """Note that a worker does not work; with the lock."""
+        if worker.may_work:
+            worker.may_work = False
+            self._active -= 1
 
-    def _put_now(self, task: Task | _End) -> bool:
+    def _work(self, worker: _Worker) -> None:
+        self._here.worker = worker
         try:
-            self._queue.put_nowait(task)
-        except queue.Full:
-            return False
-        return True
+            while act := self._next(worker):
+                act()
+        finally:
+            for lane in list(worker.opened):
+                self._close(worker, lane)
+            with self.lock:
+                self._leave(worker)
 
-    def _take(self) -> Task | _End:
-        task = self._queue.get()
-        if self._queue.qsize() <= self._refill_at and not self._has_room.is_set():
-            self._has_room.set()
-        return task
+    def _next(self, worker: _Worker) -> Callable[[], None] | None:
+        """Wait for what a worker is to do next, and give it; None when it is to go."""
+        while True:
+            with self.lock:
+                self._settle(worker)
+                if worker.to_close:
+                    worker.at = lane = worker.to_close.pop()
+                    lane.hands.add(worker)
+                    return partial(self._close, worker, lane)
+                if self._is_closed or len(self._workers) > self._most:
+                    self._leave(worker)
+                    return None
+                if worker.may_work and not self._back and (found := self._turns.next(_is_ready)):
+                    worker.at = found
+                    return partial(self._do, worker, found, found.take(worker))
+                self._rest(worker)
+                self._idle.insert(0 if worker.is_new else len(self._idle), worker)
+                worker.is_new = False
+                self.call()
+            worker.go.acquire()
 
-    def _work(self) -> None:
+    def _settle(self, worker: _Worker) -> None:
+        """Note that a worker has come for more; with the lock."""
+        if worker.at is not None:
+            worker.at.settle(worker)
+            worker.at = None
+        if worker.is_called:
+            worker.is_called = False
+            self._called -= 1
+
+    def _leave(self, worker: _Worker) -> None:
+        """Count a worker no more; with the lock. What it had in hand stays there: its lane is to notice."""
+        self._rest(worker)
+        if worker.is_called:
+            worker.is_called = False
+            self._called -= 1
+        if worker in self._workers:
+            self._workers.remove(worker)
+        self.call()
+
+    def _do(self, worker: _Worker, lane: Lane[Task], task: Task) -> None:
         try:
-            with self._turn or nullcontext():
-                task = self._take()
-                while not isinstance(task, _End):  # nothing is opened for a worker that never gets to work
-                    task = self._work_from(task)
-        except BaseException as error:  # noqa: BLE001 - the feeder raises it again
-            self._failures.append(error)
-            self._dropping.set()
-
-    def _work_from(self, task: Task | _End) -> Task | _End:
-        """Open what a worker needs and work off tasks, up to the end, or until memory runs out; give the next one."""
-        try:
-            with self._make_handler() as handle:
-                while not isinstance(task, _End):
-                    if not self._dropping.is_set():
-                        self._in_hand.append(task)
-                        try:
-                            handle(task)
-                        finally:
-                            self._in_hand.pop()
-                    next(self._finished)
-                    if self._turn is not None:
-                        self._turn.give_way()
-                    task = self._take()
+            opened = worker.opened.get(lane) or self._open(worker, lane)
+            opened.context.run(opened.handle, task)
         except MemoryError as error:
-            if isinstance(task, _End):
-                return task
-            if self._is_last_try:
-                raise SystemicError(f"too little memory, even for one file at a time: {MORE_MEMORY}") from error
-            if len(self._again) >= MOST_AGAIN:
-                raise SystemicError(f"too little memory for {MOST_AGAIN} files and more: {MORE_MEMORY}") from error
-            self._again.append(task)
-            next(self._finished)
-            task = self._take()
-        return task
+            for each in list(worker.opened):
+                self._close(worker, each)
+            try:
+                lane.put_off(task, error)
+            except SystemicError as failure:
+                lane.fail(failure)
+        except BaseException as error:  # noqa: BLE001 - the lane's feeder raises it again
+            lane.fail(error)
+
+    def _open(self, worker: _Worker, lane: Lane[Task]) -> _Opened:
+        context, held = lane.context.copy(), lane.make_handler()
+        opened = worker.opened[lane] = _Opened(context, held, context.run(held.__enter__))
+        with self.lock:
+            lane.openers.add(worker)
+        return opened
+
+    def _close(self, worker: _Worker, lane: Lane[Any]) -> None:
+        opened = worker.opened.pop(lane, None)
+        try:
+            if opened is not None:
+                opened.context.run(opened.held.__exit__, None, None, None)
+        except BaseException as error:  # noqa: BLE001 - as above
+            lane.fail(error)
+        finally:
+            with self.lock:
+                lane.openers.discard(worker)
+
+
+def _is_ready(lane: Lane[Any]) -> bool:
+    return lane.ready > 0

@@ -27,6 +27,9 @@ class Watcher(Protocol):
     def moved(self, tally: Tally) -> None:
         """Note how far it has come."""
 
+    def waits(self) -> None:
+        """Note that it waits its turn: the workers have other passes' files in hand."""
+
     def ended(self) -> None:
         """Note that it is over."""
 
@@ -41,6 +44,9 @@ class Unwatched:
         """Nobody looks."""
 
     def moved(self, tally: Tally) -> None:
+        """Nobody looks."""
+
+    def waits(self) -> None:
         """Nobody looks."""
 
     def ended(self) -> None:

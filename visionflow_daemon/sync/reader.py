@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,19 +17,23 @@ from visionflow_daemon.errors import DeadlineError, DiedError, PageError, StartE
 from visionflow_daemon.formats.choose import read_page
 from visionflow_daemon.git.repository import Network, blob_size, configure, open_repository, read_blob
 from visionflow_daemon.model import ApartRules, EntryKind, Page, Reading, TreeEntry
+from visionflow_daemon.sync.shared import PerThread
 
 log = structlog.get_logger()
 
 CRASHES = frozenset({"SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT"})
 """What ends a process by its own doing; all other signals come from outside."""
 
+_children: PerThread[int, Apart] = PerThread(Apart)
+"""The child of each thread, by how much memory it may map; however many passes a worker works for, it has one."""
+
 
 class Reader:
     """Reads the pages of one repository, for one thread.
 
     A file is read in a child process if it is large; all are if `is_careful`, as after a pass that was cut off, perhaps
-    by one of them. While the child is at work, `away` is entered. `unread` has the reason for each blob that is known
-    to be out of reach.
+    by one of them. The child is the thread's: all its readers share it. While it is at work, `away` is entered.
+    `unread` has the reason for each blob that is known to be out of reach.
     """
 
     def __init__(
@@ -49,16 +53,18 @@ class Reader:
         self._unread = unread or {}
         self._is_careful = is_careful
         self._away = away
+        self._stop = stop
         self._repository = open_repository(path)
-        self._child = Apart(rules.memory_bytes, stop)
+        self._held = ExitStack()
 
     def __enter__(self) -> Self:
+        self._child = self._held.enter_context(_children.of(self._rules.memory_bytes))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._child.close()
+        self._held.close()
         self._repository.free()
 
     def read(self, entry: TreeEntry) -> Page:
@@ -80,6 +86,7 @@ class Reader:
     def _read_apart(self, entry: TreeEntry) -> Page:
         try:
             with self._away():
+                self._child.stop = self._stop
                 return self._child.call(self._rules.seconds, read_entry, self._path, entry, self._reading)
         except DeadlineError:
             raise PageError(

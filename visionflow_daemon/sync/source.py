@@ -75,7 +75,7 @@ def _sync_mending(source: Source, job: Job, services: Services) -> Summary:
         summary = _sync_remote(source, job, services, anew=True)
     from visionflow_daemon.git.remote import keep_tidy  # noqa: PLC0415 - for remote sources alone
 
-    if joined := keep_tidy(place, services.stop):
+    if joined := keep_tidy(place, services.stop, lambda: services.fetches.place(source.location, services.stop)):
         log.info("packs joined", clone=str(place), packs=joined)
     return summary
 
@@ -125,12 +125,18 @@ def _sync_remote(source: Source, job: Job, services: Services, *, anew: bool) ->
     with ExitStack() as held:
 
         def find() -> Target:
-            remote = held.enter_context(
-                Remote(
-                    source.location, source.branch, source.state, source.credentials(), source.network, services.stop
+            with services.fetches.place(source.location, services.stop):
+                remote = held.enter_context(
+                    Remote(
+                        source.location,
+                        source.branch,
+                        source.state,
+                        source.credentials(),
+                        source.network,
+                        services.stop,
+                    )
                 )
-            )
-            target = persistently(lambda: _target(remote, held, anew=anew), services.sleep, services.meter.fetch)
+                target = persistently(lambda: _target(remote, held, anew=anew), services.sleep, services.meter.fetch)
             if not anew and checkpoint.was_cut_off(services.database, job.ontology_id):
                 _refuse_damaged(remote.clone)
             return target

@@ -1,59 +1,41 @@
-"""Lets one worker work at a time, and another while that one waits."""
+"""Whose turn it is: who has waited longest since it was last served."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from typing import Generic, TypeVar
+
+Member = TypeVar("Member")
 
 
-class Turn:
-    """Held by the one worker that works, until it has to wait; the others stand by.
+class Turns(Generic[Member]):
+    """Members that are served one piece each, in rotation.
 
-    Where every step needs the interpreter lock, and SQLite's write lock, threads that work at once only hand these to
-    each other, and drop each other's page caches (ADR 0010).
+    Who has nothing to be served keeps its place, so whoever has something again waits for one piece of each other
+    member at most. Whoever comes goes to the end.
     """
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._is_held = False
-        self._back = 0
-        """How many workers are back from a wait; they go before those that stand by."""
+        self._order: list[Member] = []
+        """The one that was served longest ago comes first."""
 
-    def __enter__(self) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: not self._is_held and not self._back)
-            self._is_held = True
+    def __iter__(self) -> Iterator[Member]:
+        """Give the members, in the order of their turns."""
+        return iter(self._order)
 
-    def __exit__(self, *_: object) -> None:
-        with self._changed:
-            self._is_held = False
-            self._changed.notify_all()
+    def join(self, member: Member) -> None:
+        """Take part from now on."""
+        self._order.append(member)
 
-    def give_way(self) -> None:
-        """Let those go on that are back from a wait; for who holds the turn, between two tasks."""
-        if self._back:
-            self.__exit__()
-            self.__enter__()
+    def leave(self, member: Member) -> None:
+        """Take part no more."""
+        self._order.remove(member)
 
-    @contextmanager
-    def away(self) -> Iterator[None]:
-        """Leave the turn to others while something is waited for; for who holds the turn."""
-        self.__exit__()
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._back += 1
-                self._changed.wait_for(lambda: not self._is_held)
-                self._back -= 1
-                self._is_held = True
-
-    def left_for(self, wait: Callable[[float], None]) -> Callable[[float], None]:
-        """Make a wait that leaves the turn to others meanwhile; for who holds the turn."""
-
-        def waiting(seconds: float) -> None:
-            with self.away():
-                wait(seconds)
-
-        return waiting
+    def next(self, is_ready: Callable[[Member], bool]) -> Member | None:
+        """Give the member to be served now, the first that is ready; None when none is."""
+        for at, member in enumerate(self._order):
+            if is_ready(member):
+                del self._order[at]
+                self._order.append(member)
+                return member
+        return None
