@@ -59,7 +59,7 @@ def job_of(config: Config, source: SourceConfig) -> Job:
         ontology_id=source.ontology_id,
         include=source.include,
         exclude=source.exclude,
-        reading=config.reading_rules(),
+        reading=config.reading_rules(source),
         workers=config.workers(),
         queue=config.sync.queue,
         lock_timeout=config.sync.lock_timeout,

@@ -48,12 +48,16 @@ def test_status_as_json(filled: Daemon, repo: Repo) -> None:
     assert breakers == dict.fromkeys(("files", "database", "remote"), "closed")
     assert found == {
         "ontology_id": "default",
+        "name": None,
+        "is_configured": None,
+        "is_held": True,
         "source": str(repo.path),
         "branch": "main",
         "commit": repo.tip(),
         "overlay": None,
         "rollout_percent": 100.0,
         "is_whole": True,
+        "is_forgotten": False,
         "holds": {
             "files": 5,
             "skipped": 1,

@@ -11,7 +11,7 @@ import click
 
 from visionflow_daemon import passes
 from visionflow_daemon.cli import tables
-from visionflow_daemon.cli.settings import Options, as_json, common, load, merged, ontology_of
+from visionflow_daemon.cli.settings import Options, as_json, common, load, load_whole, merged, ontology_of, reading_of
 from visionflow_daemon.config.secrets import server_of
 from visionflow_daemon.config.values import Config
 from visionflow_daemon.errors import ConfigError
@@ -106,7 +106,7 @@ def up(
         return
     if to is not None:
         raise ConfigError("--to: an older VisionFlow's database is brought to the newest version; go back from there")
-    rules = migration.Rules(config.reading_rules().prefixes, ontology_of(config, options))
+    rules = migration.Rules(reading_of(config).prefixes, ontology_of(config, options))
     done = migration.adopt_database(place, rules, is_trial=is_trial)
     if as_json:
         tables.echo_json(dataclasses.asdict(done.answer) | _circumstances(done, is_trial=is_trial))
@@ -156,7 +156,7 @@ def discard(context: click.Context, /, *, as_json: bool, **given: Any) -> None: 
     from visionflow_daemon.storage.legacy.migration import discard_remainder  # noqa: PLC0415
 
     options = merged(context, **given)
-    config = load(options)
+    config = load_whole(options)
     ontology_id = ontology_of(config, options)
     done = discard_remainder(_place(config), ontology_id)
     if as_json:

@@ -47,7 +47,7 @@ def verify(context: click.Context, /, *, as_json: bool, is_repair: bool, **given
 
     config = load(merged(context, **given))
     if len(config.sources) != 1:
-        raise ConfigError("say what to verify: give --source, or the --ontology-id of one that is configured")
+        raise ConfigError("say what to verify: give --source, or the --source-name of one that is configured")
     source = config.sources[0]
     repository.configure(config.network)
     state = state_directory(os.environ)

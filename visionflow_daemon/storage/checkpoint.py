@@ -10,6 +10,9 @@ from visionflow_daemon.storage.database import Database
 KEPT_RUNS = 1_000
 """How many passes are remembered for each ontology."""
 
+FORGOTTEN = "forgotten"
+"""What stands in place of a checkpoint's digest while the ontology is removed (storage/forget.py)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
@@ -31,6 +34,11 @@ class Checkpoint:
     def treeish(self) -> str | None:
         """What names the tree that is synced: the overlay, or else the commit; None before a pass is through."""
         return self.overlay or self.commit
+
+    @property
+    def is_forgotten(self) -> bool:
+        """Whether the ontology is being removed, or its removal was cut off."""
+        return self.digest == FORGOTTEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +114,11 @@ def load(database: Database, ontology_id: str) -> Checkpoint | None:
         return None
     source, branch, commit, digest, is_clean, overlay, rollout_percent = row
     return Checkpoint(source, branch, commit, digest, bool(is_clean), overlay, rollout_percent)
+
+
+def sources(database: Database) -> dict[str, str]:
+    """Name the source of each ontology, as it was at its last pass."""
+    return dict(database.rows("SELECT ontology_id, source FROM checkpoints"))
 
 
 def was_cut_off(database: Database, ontology_id: str) -> bool:
