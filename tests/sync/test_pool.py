@@ -243,6 +243,25 @@ def test_a_tick_that_raises_leaves_no_worker_behind() -> None:
     assert sorted(worker.opened) == sorted(worker.closed)
 
 
+def test_a_tick_that_raises_while_all_is_closed_is_no_different() -> None:
+    gate, closing = threading.Event(), threading.Event()
+
+    @contextmanager
+    def make() -> Iterator[Callable[[int], None]]:
+        yield lambda _: None
+        closing.set()
+        assert gate.wait(DEADLINE)
+
+    def tick() -> None:
+        if closing.is_set():
+            gate.set()
+            raise ZeroDivisionError("tick")
+
+    with pytest.raises(ZeroDivisionError, match="tick"):
+        run(2, 2, make, range(10), tick=tick)
+    assert alive() == []
+
+
 def out_of_memory_at(first: set[int], again: Collection[int] = ()) -> Callable[[int], None]:
     """Make an act that runs out of memory at the first try of some tasks, and at each try of others."""
     seen: set[int] = set()
