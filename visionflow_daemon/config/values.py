@@ -88,8 +88,9 @@ class ReadingConfig:
 
 @dataclass(frozen=True, slots=True)
 class SyncConfig:
-    """How a pass works. `workers` None means one a core, at least 4 and at most 8; both timeouts are in seconds.
+    """How passes work; both timeouts are in seconds.
 
+    All share the `workers`: None means one a core, at least 4 and at most 8. Each has a `queue` of its own.
     `mass_delete_share`: deletions that leave more of an ontology's classes declared by nobody are held; 1 holds none.
     """
 

@@ -87,10 +87,10 @@ class Loop:
         finally:
             log.info("daemon stopping")
             self._around.notify.stopping()
-            self._around.rota.close()
-            self._around.keeper.close()
             for ended in self._underway.finish():
                 self._note(ended)
+            self._around.rota.close()
+            self._around.keeper.close()
             self._pool.close()
             if self._tenure is not None:
                 self._tenure.close()

@@ -91,7 +91,9 @@ class BoardCollector(Collector):
         running = sum(source.activity is Activity.RUNNING for source in snapshot.sources)
         yield GaugeMetricFamily("visionflow_passes_running", "Passes under way.", running)
         yield GaugeMetricFamily(
-            "visionflow_loop_quiet_seconds", "Seconds since the loop last said something.", snapshot.quiet_seconds
+            "visionflow_loop_quiet_seconds",
+            "Seconds since the quietest pass under way, or else the loop, gave a sign of life.",
+            snapshot.quiet_seconds,
         )
         yield _notifications(snapshot)
         alive = is_alive(snapshot, self._alive_seconds)

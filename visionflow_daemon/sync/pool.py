@@ -126,6 +126,8 @@ class Pool:
     def dismiss(self, lane: Lane[Any]) -> None:
         """Serve a lane no more, and have what was opened for it closed."""
         with self.lock:
+            if lane not in self._turns:
+                return
             self._turns.leave(lane)
             for worker in self._workers:
                 if worker in lane.openers:
