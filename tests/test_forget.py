@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.cli.terminal import on_a_terminal
+from tests.engines import assert_sound
 from tests.git.servers import git_http
-from tests.support import Daemon, Repo, assert_sound, class_page, git, outline_page
+from tests.support import Daemon, Repo, class_page, git, outline_page
 from visionflow_daemon.config.load import load
 from visionflow_daemon.forgetting import Rules, forget_ontology, look
 from visionflow_daemon.storage.lock import ontology_lock
