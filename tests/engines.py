@@ -183,7 +183,9 @@ class Connected:
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Any:  # noqa: ANN401 - a DB-API cursor has no type
         """Execute a statement, with `?` for its parameters, and give its cursor."""
         if IS_SERVER:
-            sql = sql.replace("%", "%%").replace("?", "%s").replace("AS BLOB)", "AS BYTEA)")
+            sql = (
+                sql.replace("%", "%%").replace("?", "%s").replace("AS BLOB)", "AS BYTEA)").replace("instr(", "strpos(")
+            )
         return self._connection.execute(sql, parameters)
 
     def begin(self) -> None:

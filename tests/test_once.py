@@ -295,12 +295,12 @@ def test_one_configuration_may_name_several_sources(repo: Repo, daemon: Daemon) 
     other = Repo(daemon.folder / "other.git")
     other.commit({"B.md": class_page(B, "B")})
     (daemon.folder / "both.toml").write_text(
-        'database = "both.db"\n[[sources]]\nlocation = "source.git"\nontology_id = "one"\n'
+        'database = "kg.db"\n[[sources]]\nlocation = "source.git"\nontology_id = "one"\n'
         '[[sources]]\nlocation = "other.git"\nontology_id = "two"\n'
     )
     ran = daemon.run("--once", "--config", "both.toml")
     assert ran.code == 0, ran.err
-    assert set(daemon.query("SELECT ontology_id, class_iri FROM owl_classes", "both.db")) == {("one", A), ("two", B)}
+    assert set(daemon.query("SELECT ontology_id, class_iri FROM owl_classes")) == {("one", A), ("two", B)}
     assert [each["ontology_id"] for each in daemon.run("status", "--config", "both.toml", "--json").json] == [
         "one",
         "two",

@@ -224,6 +224,11 @@ def _from(here: Path, location: str) -> str:
     return location if is_remote(location) else str(here / Path(location).expanduser())
 
 
+def database_from(here: Path, url: str) -> str:
+    """Give a database's URL or path as it is meant on the command line."""
+    return _from(here, url)
+
+
 def _prefix(text: str) -> tuple[str, str]:
     name, separator, namespace = text.partition("=")
     if not separator or not namespace:

@@ -50,6 +50,7 @@ class Tenure:
         self._alive: list[str] = []
         self._database: PostgresDatabase | None = None
         self._is_over = threading.Event()
+        self._nudge = threading.Event()
         self._thread = threading.Thread(target=self._work, name="tenure", daemon=True)
         self._thread.start()
 
@@ -63,8 +64,9 @@ class Tenure:
         return (config.database, config.postgresql) == (mine.database, mine.postgresql)
 
     def use(self, config: Config) -> None:
-        """Go by this configuration from the next look on."""
+        """Go by this configuration, from a look on that comes at once."""
         self._config = config
+        self._nudge.set()
 
     @property
     def alive(self) -> list[str]:
@@ -74,6 +76,7 @@ class Tenure:
     def close(self) -> None:
         """Give all leases up; to be called when no pass is under way any more."""
         self._is_over.set()
+        self._nudge.set()
         self._thread.join()
 
     @property
@@ -90,7 +93,8 @@ class Tenure:
             except (VisionflowError, peewee.DatabaseError, peewee.InterfaceError) as error:
                 log.warning("leases not renewed", reason=str(error), held=len(self._tokens))
                 self._let_go_of_connection()
-            self._is_over.wait(max(0.0, every - (self._monotonic() - began)))
+            self._nudge.wait(max(0.0, every - (self._monotonic() - began)))
+            self._nudge.clear()
         self._leave()
 
     def _look(self) -> None:
@@ -156,7 +160,11 @@ class Tenure:
 
     def _connected(self) -> PostgresDatabase:
         if self._database is None:
-            open_to_write(self._config)[0].close()  # the schema is due before the leases are
+            made, applied = open_to_write(self._config)  # the schema is due before the leases are
+            made.close()
+            made.end()
+            for migration in applied:
+                log.info("migration applied", version=migration.version, name=migration.name)
             self._database = open_postgresql(
                 self._config.database, server_of(self._config, os.environ), busy_timeout=self._patience
             )
