@@ -17,17 +17,17 @@ from visionflow_daemon.formats.choose import reading_digest
 from visionflow_daemon.git import changes, repository
 from visionflow_daemon.git.repository import Network
 from visionflow_daemon.model import ApartRules, timestamp
-from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.migrate import open_migrated
+from visionflow_daemon.storage.sqlite import SqliteDatabase
 from visionflow_daemon.storage.writer import Content, Writer
 from visionflow_daemon.sync.reader import Reader
 
 
-class OneTransaction(Database):
+class OneTransaction(SqliteDatabase):
     """A database whose writes all fall into one transaction."""
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self, *, in_order: bool = True) -> Iterator[None]:  # noqa: ARG002 - there is one
         """Write within the transaction that stands around all."""
         yield
 

@@ -19,6 +19,7 @@ from visionflow_daemon.model import DEFAULT_PREFIXES, Reading
 from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.dump import dump
 from visionflow_daemon.storage.migrate import migrate, open_migrated
+from visionflow_daemon.storage.sqlite import SqliteDatabase
 from visionflow_daemon.storage.writer import Content, Writer
 from visionflow_daemon.sync.job import Job, Services
 from visionflow_daemon.sync.run import Summary, run_pass
@@ -209,7 +210,7 @@ class World:
         """Give the files that the database holds facts of, with the content that they come from."""
         if not (self.folder / "lived.db").exists():
             return {}
-        database = Database(self.folder / "lived.db", read_only=True)
+        database = SqliteDatabase(self.folder / "lived.db", read_only=True)
         try:
             return dict(database.rows("SELECT path, blob_saved FROM source_files WHERE blob_saved IS NOT NULL"))
         finally:
@@ -226,8 +227,8 @@ class World:
 
     def dumps(self, step: Step) -> tuple[list[bytes], list[bytes]]:
         """Give the dump of the database that lived, and that of a fresh one fed the same paths and saved blobs."""
-        lived = Database(self.folder / "lived.db", read_only=True)
-        fresh = Database(self.folder / "fresh.db", is_scratch=True)
+        lived = SqliteDatabase(self.folder / "lived.db", read_only=True)
+        fresh = SqliteDatabase(self.folder / "fresh.db", is_scratch=True)
         migrate(fresh)
         writer = Writer(fresh, "o", lambda: "t")
         try:

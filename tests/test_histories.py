@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 
 from tests.histories import Step, World, histories
 from visionflow_daemon.git import changes
-from visionflow_daemon.storage.database import Database
+from visionflow_daemon.storage.sqlite import SqliteDatabase
 from visionflow_daemon.sync.job import Job, Services
 from visionflow_daemon.sync.verify import differences
 
@@ -46,7 +46,7 @@ def check(history: list[Step]) -> None:
         assert_kept(world, last, before)
         lived, fresh = world.dumps(last)
         assert lived == fresh
-        database = Database(world.folder / "lived.db", read_only=True)
+        database = SqliteDatabase(world.folder / "lived.db", read_only=True)
         try:
             saved = dict(database.rows("SELECT path, blob_saved FROM source_files WHERE status <> 'failed'"))
             good = world.good_files(last, changes.selection(last.globs, ()))

@@ -23,9 +23,9 @@ from visionflow_daemon.formats.choose import read_page, reading_digest
 from visionflow_daemon.git import changes
 from visionflow_daemon.git.worktree.overlay import Checkout, laid
 from visionflow_daemon.model import Reading
-from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.dump import dump
 from visionflow_daemon.storage.migrate import migrate, open_migrated
+from visionflow_daemon.storage.sqlite import SqliteDatabase
 from visionflow_daemon.storage.writer import Content, Writer
 from visionflow_daemon.sync.job import Job, Services
 from visionflow_daemon.sync.run import run_pass
@@ -378,8 +378,8 @@ class Bench:
 
     def check(self) -> None:
         """Compare the database with what git says, and its dump with that of a fresh one fed the same contents."""
-        lived = Database(self.folder / "lived.db", read_only=True)
-        fresh = Database(self.folder / "fresh.db", is_scratch=True)
+        lived = SqliteDatabase(self.folder / "lived.db", read_only=True)
+        fresh = SqliteDatabase(self.folder / "fresh.db", is_scratch=True)
         try:
             rows = lived.rows("SELECT path, blob_seen FROM source_files")
             assert {bytes(path).decode(): blob for path, blob in rows} == self.judged()

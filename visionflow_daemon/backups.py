@@ -15,7 +15,7 @@ from visionflow_daemon.storage.backups.restore import Restored
 from visionflow_daemon.storage.backups.rotation import Rotation
 from visionflow_daemon.storage.backups.shelf import Shelf
 from visionflow_daemon.storage.backups.take import Now, Taken, take, utc_now
-from visionflow_daemon.storage.database import database_path, open_database
+from visionflow_daemon.storage.sqlite import database_path, open_sqlite
 
 log = structlog.get_logger()
 
@@ -32,7 +32,7 @@ def back_up(config: Config, shelf: Shelf, told: Told = untold, *, is_rotated: bo
     Raises what `take` does, and ConfigError or DatabaseError where there is no database.
     """
     rotation = Rotation(config.backup.keep, config.backup.keep_weeks) if is_rotated else None
-    database = open_database(config.database, config.base, read_only=True, busy_timeout=config.sync.busy_timeout)
+    database = open_sqlite(config.database, config.base, read_only=True, busy_timeout=config.sync.busy_timeout)
     try:
         with trouble.told(database.path):
             taken = take(database, shelf, rotation, told, now)

@@ -17,7 +17,8 @@ from visionflow_daemon.git.credentials import Credentials
 from visionflow_daemon.git.worktree import store
 from visionflow_daemon.model import timestamp
 from visionflow_daemon.storage import files
-from visionflow_daemon.storage.database import Database, database_path
+from visionflow_daemon.storage.database import Database
+from visionflow_daemon.storage.opening import address
 from visionflow_daemon.sync import checked
 from visionflow_daemon.sync.job import Job, Services
 from visionflow_daemon.sync.retry import FailureClass, judge
@@ -68,7 +69,7 @@ def source_of(config: Config, source: SourceConfig, state: Path) -> Source:
 def place_of(config: Config, source: SourceConfig, state: Path) -> Path:
     """Give where a source can be read as it was synced, without asking its remote. Raises SourceError."""
     if source.follow == FOLLOW_WORKTREE:
-        return store.place_of(state, database_path(config.database, config.base), source.ontology_id)
+        return store.place_of(state, address(config.database, config.base).identity, source.ontology_id)
     return clone.place_of(source.location, config.base, state)
 
 
@@ -111,6 +112,6 @@ def failed(error: Exception) -> Attempt:
 def _note_checked(state: Path, database: Database, summary: Summary) -> None:
     now = timestamp(datetime.now(UTC))
     try:
-        checked.note(state, database.path, summary.ontology_id, checked.Checked(now, summary.commit))
+        checked.note(state, database.address.identity, summary.ontology_id, checked.Checked(now, summary.commit))
     except OSError as error:
         log.warning("state directory not writable", directory=str(state), reason=str(error.strerror))

@@ -122,7 +122,7 @@ def test_two_syncs_of_one_repository_are_equal_and_a_later_commit_is_told(repo: 
         (("old.db",), 2, "Missing argument 'NEW'"),
         (("old.db", "new.db", "--only", "colour"), 2, "there is no kind 'colour'"),
         (("old.db", "new.db", "--json", "--json-lines"), 2, "give one of them"),
-        (("old.db", "postgres://x/y"), 2, "are not supported"),
+        (("old.db", "postgres://x/y"), 2, "a file of SQLite's alone"),
         (("old.db", "text.db"), 6, "is no SQLite database"),
         (("old.db", "new.db", "--prefix", "ex"), 2, "is not NAME=NAMESPACE"),
     ],

@@ -17,8 +17,8 @@ from tests.storage.backups.support import backed_up, filled, names
 from tests.support import Daemon, Ran, Repo, assert_sound, class_page
 from visionflow_daemon.storage.backups.restore import Rules, restore
 from visionflow_daemon.storage.backups.shelf import Shelf
-from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.dump import dump
+from visionflow_daemon.storage.sqlite import SqliteDatabase
 
 IN_LOG = """
 INSERT INTO owl_axioms (ontology_id, id, axiom_type, subject, object, is_inferred)
@@ -68,7 +68,7 @@ class Stage:
 
 def read(database: Path) -> bytes:
     """Give the dump of a database."""
-    opened = Database(database, read_only=True)
+    opened = SqliteDatabase(database, read_only=True)
     try:
         return b"".join(dump(opened, "default"))
     finally:

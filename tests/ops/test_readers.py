@@ -14,7 +14,7 @@ import pytest
 from tests.ops.support import Clock
 from tests.support import Daemon, Repo, class_page
 from visionflow_daemon.ops.readers import Held, Remembered, readers_of
-from visionflow_daemon.storage.database import open_database
+from visionflow_daemon.storage.opening import open_database
 from visionflow_daemon.sync import checked
 from visionflow_daemon.sync.breaker import Guarded
 

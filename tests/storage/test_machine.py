@@ -11,9 +11,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.storage.test_exact import PATHS, blob_of, database_in, pages
 from visionflow_daemon.model import Page
-from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.dump import dump
 from visionflow_daemon.storage.migrate import migrate
+from visionflow_daemon.storage.sqlite import SqliteDatabase
 from visionflow_daemon.storage.writer import Content, Failure, Writer
 
 path = st.sampled_from(PATHS)
@@ -50,7 +50,7 @@ class Storage(RuleBasedStateMachine):
     def holds_what_a_fresh_one_holds(self) -> None:
         """Compare with a fresh database."""
         with tempfile.TemporaryDirectory() as folder:
-            fresh = Database(Path(folder) / "fresh.db", is_scratch=True)
+            fresh = SqliteDatabase(Path(folder) / "fresh.db", is_scratch=True)
             migrate(fresh)
             writer = Writer(fresh, "o", lambda: "t")
             for held in sorted(self.held, reverse=True):

@@ -142,7 +142,7 @@ def _places(database: Database, ontology_id: str, config: Config) -> list[str]:
     The files on disk that were synced are kept in a place of their own.
     """
     held = checkpoint.load(database, ontology_id)
-    store = store_path(state_directory(os.environ), database.path, ontology_id)
+    store = store_path(state_directory(os.environ), database.address.identity, ontology_id)
     found = [str(store)] if store.exists() else []
     return found + [source.location for source in config.sources] + ([held.source] if held else [])
 

@@ -113,7 +113,7 @@ def retry(context: click.Context, /, *, paths: tuple[str, ...], as_json: bool, *
     ontology_id = known_ontology(ontology_of(config, options), files.ontologies(database))
     structlog.contextvars.bind_contextvars(ontology_id=ontology_id)
     due = _make_due(database, ontology_id, paths)
-    closed = Breakers(state_directory(os.environ), database.path, ontology_id).close()
+    closed = Breakers(state_directory(os.environ), database.address.identity, ontology_id).close()
     database.close()
     if as_json:
         breakers = [dataclasses.asdict(each) for each in closed]
@@ -134,7 +134,7 @@ def _make_due(database: Database, ontology_id: str, paths: Sequence[str]) -> lis
     def choose(failed: list[Failed]) -> list[Failed]:
         return _named(failed, paths) if paths else failed
 
-    with told(database.path):
+    with told(database.name):
         return persistently(lambda: ledger.make_due(database, ontology_id, _now(), choose), time.sleep)
 
 

@@ -16,7 +16,7 @@ from visionflow_daemon.cli.backup import backup, restore
 from visionflow_daemon.cli.compare import compare
 from visionflow_daemon.cli.ledger import failures, retry
 from visionflow_daemon.cli.migrate import migrate
-from visionflow_daemon.cli.settings import DATABASE_PATH, Options, common, load, of_source
+from visionflow_daemon.cli.settings import DATABASE_NAME, Options, common, load, of_source
 from visionflow_daemon.cli.verbs import check_config, dump, parse, status
 from visionflow_daemon.cli.verify import verify
 from visionflow_daemon.errors import ConfigError, ExitCode, VisionflowError
@@ -40,7 +40,7 @@ class Program(click.Group):
         except (OSError, peewee.DatabaseError) as error:
             words = None
             if isinstance(error, peewee.DatabaseError):
-                words = trouble.in_words(error, ctx.meta.get(DATABASE_PATH, Path("database")))
+                words = trouble.in_words(error, ctx.meta.get(DATABASE_NAME, Path("database")))
                 if words is None:
                     raise
             tables.complain(str(words or f"the system refuses: {error}"))

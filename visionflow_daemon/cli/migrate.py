@@ -169,8 +169,8 @@ def _change_schema(
 ) -> None:
     """Bring our own schema to a version, or up to date."""
     from visionflow_daemon.storage import migrate as migrations  # noqa: PLC0415
-    from visionflow_daemon.storage.database import database_path  # noqa: PLC0415
     from visionflow_daemon.storage.remake import opened, try_out  # noqa: PLC0415
+    from visionflow_daemon.storage.sqlite import database_path  # noqa: PLC0415
     from visionflow_daemon.storage.step_back import step_back  # noqa: PLC0415
 
     place = _place(config)

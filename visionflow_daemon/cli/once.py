@@ -17,6 +17,7 @@ import structlog
 from visionflow_daemon.cli import tables
 from visionflow_daemon.cli.bar import Bar, Screen
 from visionflow_daemon.cli.side_by_side import side_by_side
+from visionflow_daemon.config.secrets import server_of
 from visionflow_daemon.config.values import Config, SourceConfig
 from visionflow_daemon.environment import state_directory
 from visionflow_daemon.errors import ConfigError, ExitCode
@@ -60,7 +61,9 @@ def run(config: Config, sink: LineSink, how: How) -> ExitCode:
     if not config.sources:
         raise ConfigError("no source: give --source URL-OR-PATH, or a --config file with a [[sources]] section")
     repository.configure(config.network)
-    database, applied = open_migrated(config.database, config.base, busy_timeout=config.sync.busy_timeout)
+    database, applied = open_migrated(
+        config.database, config.base, busy_timeout=config.sync.busy_timeout, server=server_of(config, os.environ)
+    )
     try:
         for migration in applied:
             log.info("migration applied", version=migration.version, name=migration.name)

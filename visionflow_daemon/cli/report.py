@@ -101,7 +101,7 @@ def standing(database: Database, state: Path, ontology_id: str) -> Standing:
     """Look up the state of one ontology."""
     held = checkpoint.load(database, ontology_id)
     now = timestamp(datetime.now(UTC))
-    note = checked.last(state, database.path, ontology_id)
+    note = checked.last(state, database.address.identity, ontology_id)
     return Standing(
         ontology_id=ontology_id,
         source=held.source if held else None,
@@ -115,7 +115,7 @@ def standing(database: Database, state: Path, ontology_id: str) -> Standing:
         holds=files.totals(database, ontology_id),
         breakers=[
             BreakerStanding(each.guards, each.state(now), each.failures, each.since, each.reason, each.retry_at)
-            for each in Breakers(state, database.path, ontology_id).all().values()
+            for each in Breakers(state, database.address.identity, ontology_id).all().values()
         ],
         legacy=remainder.count(database, ontology_id),
     )

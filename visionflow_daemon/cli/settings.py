@@ -12,17 +12,19 @@ import click
 
 from visionflow_daemon.config.checks import check
 from visionflow_daemon.config.load import load as read_configuration
+from visionflow_daemon.config.secrets import server_of
 from visionflow_daemon.config.values import FOLLOWS, LOG_FORMATS, LOG_LEVELS, Config, SourceConfig
 from visionflow_daemon.errors import ConfigError
 from visionflow_daemon.git.credentials import is_remote
 from visionflow_daemon.storage import trouble
-from visionflow_daemon.storage.database import Database, open_database
+from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.migrate import require_current
+from visionflow_daemon.storage.opening import open_database
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
-DATABASE_PATH = "visionflow_daemon.database"
+DATABASE_NAME = "visionflow_daemon.database"
 """Where click's context keeps the path of the database that a verb reads, for messages about it."""
 
 
@@ -110,16 +112,16 @@ def open_existing(config: Config, *, read_only: bool = True) -> Database:
 
     It is looked at by a connection that only reads, whatever is wanted: opening a file to write changes its header.
     """
-    timeout = config.sync.busy_timeout
-    database = open_database(config.database, config.base, read_only=True, busy_timeout=timeout)
+    timeout, server = config.sync.busy_timeout, server_of(config, os.environ)
+    database = open_database(config.database, config.base, read_only=True, busy_timeout=timeout, server=server)
     if context := click.get_current_context(silent=True):
-        context.meta[DATABASE_PATH] = database.path
-    with trouble.told(database.path):
+        context.meta[DATABASE_NAME] = database.name
+    with trouble.told(database.name):
         require_current(database)
     if read_only:
         return database
     database.close()
-    return open_database(config.database, config.base, busy_timeout=timeout)
+    return open_database(config.database, config.base, busy_timeout=timeout, server=server)
 
 
 def ontology_of(config: Config, options: Options) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from visionflow_daemon.config.checks import check
 from visionflow_daemon.config.notifications import unknown_sources
-from visionflow_daemon.config.secrets import PASSWORD, WEBHOOK
+from visionflow_daemon.config.secrets import DATABASE_PASSWORD, PASSWORD, WEBHOOK
 from visionflow_daemon.config.values import Config
 from visionflow_daemon.environment import override
 from visionflow_daemon.errors import ConfigError
@@ -28,7 +28,7 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Config:
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ConfigError(f"can't read the configuration {path}: {error}") from error
         base = path.resolve().parent
-    override(data, environment, apart=frozenset({PASSWORD, WEBHOOK}))
+    override(data, environment, apart=frozenset({DATABASE_PASSWORD, PASSWORD, WEBHOOK}))
     config, problems = _structured(data) if data else (Config(), [])
     config = replace(config, base=base)
     try:

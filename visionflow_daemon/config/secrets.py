@@ -8,13 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from visionflow_daemon.config.values import SourceConfig
+from visionflow_daemon.config.values import Config, SourceConfig
 from visionflow_daemon.environment import PREFIX
 from visionflow_daemon.errors import ConfigError
 from visionflow_daemon.git.credentials import Credentials
+from visionflow_daemon.storage.server import Server
 
 PASSWORD = f"{PREFIX}GIT_PASSWORD"
 WEBHOOK = f"{PREFIX}WEBHOOK_SECRET"
+DATABASE_PASSWORD = f"{PREFIX}DATABASE_PASSWORD"
 """The variables that hold a secret, and are no keys of the configuration."""
 
 SIGNING_PREFIX = "whsec_"
@@ -64,6 +66,25 @@ def credentials(source: SourceConfig, base: Path, environment: Mapping[str, str]
         password = secret(Path(folder) / "git-password")
     key = str(base / Path(source.ssh_key_file).expanduser()) if source.ssh_key_file else None
     return Credentials(source.username, password, key)
+
+
+def server_of(config: Config, environment: Mapping[str, str]) -> Server:
+    """Say how a database server is dealt with; the password is read when it is opened.
+
+    From its file, else VISIONFLOW_DATABASE_PASSWORD, else systemd's credential database-password; else
+    it is left to the client library, which reads PGPASSFILE. The reading raises ConfigError.
+    """
+    folder = environment.get("CREDENTIALS_DIRECTORY")
+    given = Path(folder) / "database-password" if folder else None
+
+    def password() -> str | None:
+        if config.postgresql.password_file:
+            return secret(config.base / Path(config.postgresql.password_file).expanduser())
+        if DATABASE_PASSWORD in environment:
+            return environment[DATABASE_PASSWORD]
+        return secret(given) if given is not None and given.exists() else None
+
+    return Server(config.postgresql, password)
 
 
 def webhook_secrets(source: SourceConfig, base: Path, environment: Mapping[str, str]) -> tuple[WebhookSecret, ...]:

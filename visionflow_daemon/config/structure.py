@@ -12,7 +12,7 @@ from visionflow_daemon.config.values import Config
 from visionflow_daemon.environment import Given
 from visionflow_daemon.errors import ConfigError
 
-SECTIONS = ("reading", "sync", "daemon", "http", "webhook", "network", "breaker", "backup", "log")
+SECTIONS = ("reading", "sync", "daemon", "http", "webhook", "network", "postgresql", "breaker", "backup", "log")
 LISTS = ("sources", "notifications")
 
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from visionflow_daemon.git.credentials import redact
 from visionflow_daemon.git.repository import Network
 from visionflow_daemon.model import DEFAULT_NOT_RELATIONS, DEFAULT_PREFIXES, ApartRules, Limits, Reading
+from visionflow_daemon.storage.server import ServerRules
 from visionflow_daemon.sync.breaker import Rules
 
 DEFAULT_INCLUDE = ("*.md", "*.ttl", "*.nt", "*.nq", "*.trig", "*.rdf", "*.owl", "*.xml", "*.jsonld", "*.ofn", "*.omn")
@@ -173,6 +174,7 @@ class Config:
     http: HttpConfig = HttpConfig()
     webhook: WebhookConfig = WebhookConfig()
     network: Network = field(default_factory=Network)
+    postgresql: ServerRules = field(default_factory=ServerRules)
     breaker: Rules = field(default_factory=Rules)
     notifications: tuple[NotificationConfig, ...] = ()
     backup: BackupConfig = BackupConfig()

@@ -17,7 +17,7 @@ from visionflow_daemon.errors import LockedError, StoppedError, VisionflowError
 from visionflow_daemon.ops.backup_counts import BackupCounts
 from visionflow_daemon.storage.backups.manifest import written
 from visionflow_daemon.storage.backups.take import Now, utc_now
-from visionflow_daemon.storage.database import database_path
+from visionflow_daemon.storage.sqlite import database_path
 
 log = structlog.get_logger()
 

@@ -23,7 +23,8 @@ from visionflow_daemon.daemon.vigil import Stop, Telling, Vigil
 from visionflow_daemon.errors import ConfigError, ExitCode, HeldError, StoppedError, SystemicError
 from visionflow_daemon.git import repository
 from visionflow_daemon.ops.inbound.receiver import doors_of
-from visionflow_daemon.storage.database import Database, database_path
+from visionflow_daemon.storage.database import Database
+from visionflow_daemon.storage.opening import address
 from visionflow_daemon.sync.breakers import Breakers
 from visionflow_daemon.sync.fetches import Fetches
 from visionflow_daemon.sync.job import Services
@@ -248,5 +249,5 @@ class Loop:
         return True
 
     def _breakers(self, ontology_id: str) -> Breakers:
-        database = database_path(self._config.database, self._config.base)
-        return Breakers(self._state, database, ontology_id)
+        database = address(self._config.database, self._config.base)
+        return Breakers(self._state, database.identity, ontology_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import structlog
 
+from visionflow_daemon.config.secrets import server_of
 from visionflow_daemon.config.values import Config
 from visionflow_daemon.ops import http
 from visionflow_daemon.ops.backup_counts import BackupCounts
@@ -53,7 +55,7 @@ def shown(config: Config, state: Path, receiver: Receiver, counts: BackupCounts)
         alive_seconds=max(SLOWEST_STEP, config.network.fetch_timeout + MARGIN, config.reading.apart.seconds + MARGIN),
         names=frozenset({"localhost", *where.names}),
     )
-    readers = readers_of(config.database, config.base, state)
+    readers = readers_of(config.database, config.base, state, server_of(config, os.environ))
     with http.serve(board, readers, (where.address, where.port), rules, receiver, [counts]) as server:
         log.info("serving http", address=where.address, port=server.server_address[1])
         yield Shown(board, board.meter, board.lives)

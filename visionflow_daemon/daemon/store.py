@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import structlog
 
+from visionflow_daemon.config.secrets import server_of
 from visionflow_daemon.config.values import Config
-from visionflow_daemon.storage.database import Database, database_path
+from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.migrate import open_migrated
+from visionflow_daemon.storage.opening import address
 
 log = structlog.get_logger()
 
@@ -23,21 +26,26 @@ class Store:
 
     def use(self, config: Config) -> None:
         """Take the database of this configuration from now on. Raises ConfigError where it names none."""
-        wanted = (database_path(config.database, config.base), config.sync.busy_timeout)
-        if wanted != (database_path(self._config.database, self._config.base), self._config.sync.busy_timeout):
+        address(config.database, config.base)
+        if _wanted(config) != _wanted(self._config):
             self.close()
         self._config = config
 
     def open(self) -> Database:
         """Give the database, with its schema up to date. Raises what `open_migrated` does."""
         config = self._config
-        path = database_path(config.database, config.base)
-        if self._database is not None and self._node != _node(path):
-            log.warning("database replaced", path=str(path), reason="its file is another one; it is opened anew")
+        where = address(config.database, config.base)
+        if self._database is not None and self._node != _node(where.path):
+            log.warning("database replaced", path=where.name, reason="its file is another one; it is opened anew")
             self.close()
         if self._database is None:
-            self._database, applied = open_migrated(config.database, config.base, busy_timeout=config.sync.busy_timeout)
-            self._node = _node(path)
+            self._database, applied = open_migrated(
+                config.database,
+                config.base,
+                busy_timeout=config.sync.busy_timeout,
+                server=server_of(config, os.environ),
+            )
+            self._node = _node(where.path)
             for migration in applied:
                 log.info("migration applied", version=migration.version, name=migration.name)
         return self._database
@@ -47,10 +55,18 @@ class Store:
         database, self._database = self._database, None
         if database is not None:
             database.close()
+            database.end()
 
 
-def _node(path: Path) -> tuple[int, int] | None:
+def _wanted(config: Config) -> tuple[object, ...]:
+    """Give what decides how the database is opened."""
+    return config.database, config.base, config.sync.busy_timeout, config.postgresql
+
+
+def _node(path: Path | None) -> tuple[int, int] | None:
     """Tell one file from another at the same place."""
+    if path is None:
+        return None
     try:
         found = path.stat()
     except OSError:

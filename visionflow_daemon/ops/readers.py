@@ -15,9 +15,11 @@ from visionflow_daemon.errors import VisionflowError
 from visionflow_daemon.ops.standing import shown
 from visionflow_daemon.storage import checkpoint, files, ledger
 from visionflow_daemon.storage.checkpoint import LastRun
-from visionflow_daemon.storage.database import Database, database_path, open_database
+from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.files import Totals
 from visionflow_daemon.storage.ledger import LedgerEntry
+from visionflow_daemon.storage.opening import address, open_database
+from visionflow_daemon.storage.server import DEFAULT_SERVER, Server
 from visionflow_daemon.sync import checked
 from visionflow_daemon.sync.breaker import Breaker
 from visionflow_daemon.sync.breakers import Breakers
@@ -70,22 +72,22 @@ class Readers:
     disks: Callable[[], list[Disk]] = _no_disks
 
 
-def readers_of(url: str, base: Path, state: Path) -> Readers:
+def readers_of(url: str, base: Path, state: Path, server: Server = DEFAULT_SERVER) -> Readers:
     """Read from a database and a state directory; the database is opened for each reading, and never written."""
-    path = database_path(url, base)
+    of = address(url, base)
 
     def breakers(ontology_id: str) -> list[Breaker]:
-        return list(Breakers(state, path, ontology_id).all().values())
+        return list(Breakers(state, of.identity, ontology_id).all().values())
 
     def last_checked(ontology_id: str) -> str | None:
-        note = checked.last(state, path, ontology_id)
+        note = checked.last(state, of.identity, ontology_id)
         return note.at if note else None
 
     def disks() -> list[Disk]:
-        places = {"database": path.parent, "state": state}
+        places = {"state": state} if of.path is None else {"database": of.path.parent, "state": state}
         return [disk for place, folder in places.items() if (disk := _disk(place, folder))]
 
-    return Readers(Remembered(lambda ontology_id: _read(url, base, ontology_id)), breakers, last_checked, disks)
+    return Readers(Remembered(lambda ontology_id: _read(url, base, server, ontology_id)), breakers, last_checked, disks)
 
 
 def _disk(place: str, folder: Path) -> Disk | None:
@@ -120,9 +122,9 @@ class Remembered:
             return held
 
 
-def _read(url: str, base: Path, ontology_id: str) -> Held:
+def _read(url: str, base: Path, server: Server, ontology_id: str) -> Held:
     try:
-        database = open_database(url, base, read_only=True, busy_timeout=READ_TIMEOUT)
+        database = open_database(url, base, read_only=True, busy_timeout=READ_TIMEOUT, server=server)
     except VisionflowError as error:
         return Held(problem=shown(str(error)))
     try:

@@ -129,7 +129,9 @@ def begin(database: Database, ontology_id: str, source: str, branch: str, run: R
         database.run(
             "INSERT INTO checkpoints (ontology_id, source, branch, is_clean, saved_at, rollout_percent)"
             " VALUES (?, ?, ?, 0, ?, ?) ON CONFLICT (ontology_id)"
-            " DO UPDATE SET is_clean = 0, rollout_percent = MAX(rollout_percent, excluded.rollout_percent)",
+            " DO UPDATE SET is_clean = 0, rollout_percent ="
+            " CASE WHEN excluded.rollout_percent > checkpoints.rollout_percent THEN excluded.rollout_percent"
+            " ELSE checkpoints.rollout_percent END",
             (ontology_id, source, branch, now, run.rollout_percent),
         )
         database.run(

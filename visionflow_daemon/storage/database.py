@@ -1,42 +1,41 @@
-"""A connection to the database, through Peewee: opened with care, one writer at a time."""
+"""What a database is to the rest of the program, whichever engine keeps it: SQL, transactions, snapshots.
+
+Statements are written with `?` and keep to one text each, so that the driver prepares them once. They say what all
+engines understand; the few words that they don't share are the marks below, which an engine reads in its own way.
+"""
 
 from __future__ import annotations
 
-import threading
-import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import orjson
 import peewee
 
-from visionflow_daemon.errors import ConfigError, DatabaseError
-from visionflow_daemon.storage import trouble
-
-SQLITE_HEADER = b"SQLite format 3\0"
-BUSY_TIMEOUT = 5.0
-"""Seconds that a statement waits for another process's write lock, unless the configuration says otherwise."""
-
-CHECKPOINT_PAGES = 8_000
-"""Pages of the write-ahead log, 32 MB, after which SQLite copies them into the database (ADR 0008)."""
-
-CACHE_KIB = 4_096
-"""KiB of page cache for each connection: one a worker."""
-
-REMADE = {"foreign_keys": 0, "synchronous": "full", "legacy_alter_table": 1, "cache_size": -8 * CACHE_KIB}
-"""What differs for a database that is remade: one connection writes it all, and foreign keys are checked at the end."""
-
-ANY_OF = "IN (SELECT value FROM json_each(?))"
-"""SQL for membership in a list given as one parameter, made by `array`."""
+from visionflow_daemon.errors import ConfigError
 
 EACH_OF = "json_each(?)"
-"""SQL for a table of the values, in its column `value`, of a list given as one parameter, made by `array`."""
+"""SQL for a table of the texts, in its column `value`, of a list given as one parameter, made by `array`."""
 
-_held: set[Path] = set()
-_door = threading.Lock()
-"""Files that this process has opened as databases, and the lock of looking into one before."""
+ANY_OF = f"IN (SELECT value FROM {EACH_OF} each)"
+"""SQL for membership in a list of texts given as one parameter, made by `array`."""
+
+EACH_ROW_OF = "json_each(?, '$')"
+"""SQL for a table of the lists, in its column `value`, of a list of lists; `value->>0` is the first text of one."""
+
+ANY_NUMBER_OF = f"IN (SELECT CAST(value AS INTEGER) FROM {EACH_OF} each)"
+"""SQL for membership in a list of numbers of 31 bits."""
+
+SQLITE = "sqlite"
+POSTGRESQL = "postgresql"
+"""The engines, as the folders of their migrations are called."""
+
+BUSY_TIMEOUT = 5.0
+"""Seconds that a statement waits for another's lock, unless the configuration says otherwise."""
 
 Row = tuple[Any, ...]
 
@@ -44,61 +43,94 @@ Observe = Callable[[float, float], None]
 """Is told of each write that came through: seconds waited for the lock, and seconds from then to the commit's end."""
 
 
-def _nobody(_waited: float, _held: float) -> None:
+def nobody(_waited: float, _held: float) -> None:
     """Nobody watches the writes."""
 
 
-def array(values: Iterable[str | int | list[Any]]) -> bytes | str:
-    """Make the one parameter that ANY_OF takes."""
+def array(values: Iterable[str | int | list[Any]]) -> str:
+    """Make the one parameter that EACH_OF and its like take."""
     return orjson.dumps(list(values)).decode()
 
 
-class Database:
-    """One database for all threads of a process; each thread gets a connection of its own.
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Which database is meant.
 
-    Statements are written with `?` and keep to one text each, so that the driver prepares them once. A scratch
-    database is fast, and lost with its process. One that is remade, tables and all, keeps its journal as it is, and its
-    foreign keys are checked at the end, by whoever remakes it.
+    `name` is for people, and holds no secret; `identity` tells one database from all others, for what is noted about
+    it elsewhere; `path` is SQLite's file, None for a server's database.
     """
 
-    at_once: ClassVar[int | None] = 1
+    name: str
+    identity: str
+    path: Path | None = None
+
+
+class Database(ABC):
+    """One database for all threads of a process; each thread gets a connection of its own."""
+
+    peewee: peewee.Database
+    address: Address
+    engine: str
+    at_once: ClassVar[int | None]
     """How many workers are to work at once: one, where writing is for one alone anyway (ADR 0010); None for all."""
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        read_only: bool = False,
-        is_scratch: bool = False,
-        is_remade: bool = False,
-        busy_timeout: float = BUSY_TIMEOUT,
-    ) -> None:
-        self.path = path
-        _held.add(path.resolve())
-        self.read_only = read_only
-        pragmas: dict[str, Any] = {"foreign_keys": 1, "synchronous": "normal", "cache_size": -CACHE_KIB}
-        if is_scratch:
-            pragmas = {**pragmas, "journal_mode": "off", "synchronous": "off"}
-        elif is_remade:
-            pragmas = {**pragmas, **REMADE}
-        elif not read_only:
-            pragmas = {"journal_mode": "wal", "wal_autocheckpoint": CHECKPOINT_PAGES, **pragmas}
-        target = f"file:{_quoted(path)}?mode=ro" if read_only else str(path)
-        self.peewee = peewee.SqliteDatabase(target, pragmas=pragmas, timeout=busy_timeout, uri=read_only)
-        self._writing = threading.Lock()
-        self.observe: Observe = _nobody
+    def __init__(self) -> None:
+        self.observe: Observe = nobody
 
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self.address.name
+
+    @property
+    def path(self) -> Path:
+        """Its file. Raises ConfigError for a server's database."""
+        if self.address.path is None:
+            raise ConfigError(f"{self.name} is no file: this works on a file of SQLite's alone")
+        return self.address.path
+
+    @abstractmethod
     def run(self, sql: str, parameters: Sequence[Any] = ()) -> Any:  # noqa: ANN401 - a DB-API cursor has no type
         """Execute one statement and give its cursor."""
-        return self.peewee.execute_sql(sql, parameters)
 
+    @abstractmethod
     def run_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         """Execute one statement for each row of parameters."""
-        if len(rows) == 1:
-            self.run(sql, rows[0])
-        elif rows:
-            with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
-                self.peewee.cursor().executemany(sql, rows)
+
+    @abstractmethod
+    def stream(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[Row]:
+        """Execute a query, within a snapshot, and give its rows one by one: however many, few are held."""
+
+    @abstractmethod
+    def transaction(self, *, in_order: bool = True) -> AbstractContextManager[None]:
+        """Write in one transaction; what is raised within undoes it.
+
+        One that isn't `in_order` from its start calls `in_order` before it looks at, or changes, what others may.
+        """
+
+    def in_order(self) -> None:  # noqa: B027 - not every engine has something to do
+        """Wait until all transactions of the same ontology that came before are through; others wait for this one."""
+
+    @abstractmethod
+    def snapshot(self) -> AbstractContextManager[None]:
+        """Read in one transaction, so that several queries see one state."""
+
+    @abstractmethod
+    def settle(self) -> None:
+        """See that what was committed would survive a power cut. Raises peewee's errors."""
+
+    @abstractmethod
+    def tables(self) -> set[str]:
+        """Name the tables that there are."""
+
+    def prepare_to_alter(self) -> None:  # noqa: B027 - not every engine has something to do
+        """Make ready for statements that change tables, within the transaction that has them."""
+
+    def flush(self) -> None:  # noqa: B027 - not every engine has something to do
+        """Wait for the statements of this transaction, where they go to a server in one go.
+
+        Only then their cursors tell how many rows they changed; to fetch a cursor's rows waits by itself.
+        """
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Execute a query and give all its rows."""
@@ -110,104 +142,14 @@ class Database:
         found: Row | None = self.run(sql, parameters).fetchone()
         return found
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Write in one transaction, which takes the write lock at its start.
-
-        Threads queue at a lock of this process first: SQLite's own lock makes waiters sleep and starve (ADR 0003).
-        """
-        asked = time.perf_counter()
-        with self._writing:
-            self.run("BEGIN IMMEDIATE")
-            began = time.perf_counter()
-            try:
-                yield
-                self.run("COMMIT")
-            except BaseException:
-                with suppress(peewee.DatabaseError):  # SQLite has rolled back by itself where the disk is full
-                    self.run("ROLLBACK")
-                raise
-            self.observe(began - asked, time.perf_counter() - began)
-
-    @contextmanager
-    def snapshot(self) -> Iterator[None]:
-        """Read in one transaction, so that several queries see one state."""
-        with self.peewee.atomic("DEFERRED"):
-            yield
-
-    def settle(self) -> None:
-        """Copy the log into the database, and see that the disk takes both: closing does so, too, but tells nobody.
-
-        Raises peewee's errors. Where readers still need the log, it is left to a later time.
-        """
-        self.run("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-
     def connected(self) -> None:
         """Open this thread's connection, if it isn't yet."""
         self.peewee.connect(reuse_if_open=True)
 
     def close(self) -> None:
-        """Close this thread's connection."""
+        """Close this thread's connection, or give it back to where it came from."""
         if not self.peewee.is_closed():
             self.peewee.close()
 
-
-def open_database(
-    url: str, base: Path, *, read_only: bool = False, is_remade: bool = False, busy_timeout: float = BUSY_TIMEOUT
-) -> Database:
-    """Open the database that a URL or a plain path names; relative paths start at `base`.
-
-    With `read_only` or `is_remade`, the file must exist. Raises ConfigError for a URL that isn't understood,
-    DatabaseError for a place where no database can be and for a file that is none, and CorruptError for a damaged one:
-    it is not touched.
-    """
-    path = database_path(url, base)
-    if path.is_dir():
-        raise DatabaseError(f"{path} is a folder: name a file for the database")
-    if (read_only or is_remade) and not path.exists():
-        raise DatabaseError(f"there is no database at {path}: a first `visionflow-daemon --once` makes it")
-    if not path.exists() and not path.parent.is_dir():
-        what = "is a file" if path.parent.exists() else "does not exist"
-        raise DatabaseError(f"the folder {path.parent}, where the database is due, {what}: create it first")
-    with _door:
-        if path.exists() and path.resolve() not in _held:
-            _check_header(path)
-        database = Database(path, read_only=read_only, is_remade=is_remade, busy_timeout=busy_timeout)
-    try:
-        database.connected()
-        database.rows("SELECT name FROM sqlite_master LIMIT 1")
-    except peewee.DatabaseError as error:
-        database.close()
-        words = trouble.in_words(error, path) or DatabaseError(f"can't open the database {path}: {error}")
-        raise words from error
-    return database
-
-
-def database_path(url: str, base: Path) -> Path:
-    """Give the file that a database URL names. Raises ConfigError for a URL of another kind."""
-    text = url.removeprefix("sqlite:///") if url.startswith("sqlite:///") else url
-    if "://" in text or text.startswith("sqlite:"):
-        scheme = text.partition(":")[0]
-        raise ConfigError(f"database: {scheme!r} databases are not supported; give a path or sqlite:///path")
-    if not text:
-        raise ConfigError("database: it is empty; give a path or sqlite:///path")
-    return base / Path(text).expanduser()
-
-
-def _check_header(path: Path) -> None:
-    """Look at a file before SQLite does, but never at one that this process holds open as a database.
-
-    Closing any descriptor of a file drops all the locks that its process has on it: another program that closes the
-    database then takes itself for the last one and deletes the log, and what is committed afterwards is lost.
-    """
-    try:
-        with path.open("rb") as file:
-            header = file.read(len(SQLITE_HEADER))
-    except OSError as error:
-        raise DatabaseError(f"can't read the database {path}: {error.strerror}") from error
-    if header and header != SQLITE_HEADER:
-        raise DatabaseError(f"{path} is no SQLite database; it was not touched. Name another file")
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    def end(self) -> None:  # noqa: B027 - not every engine has something to do
+        """Let go of all connections that no thread has."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from visionflow_daemon.storage.database import EACH_OF, Database, Row, array
+from visionflow_daemon.storage.database import EACH_OF, EACH_ROW_OF, Database, Row, array
 from visionflow_daemon.storage.facts import Touched
 
 SAVE_CLASS = (
@@ -24,7 +24,7 @@ SAVE_CLASS = (
 )
 NAME_CLASS = (
     "INSERT INTO owl_classes (ontology_id, class_iri, is_declared, is_public, properties, last_synced, created_at,"
-    " updated_at) VALUES (?, ?, 0, 0, '{}', ?, ?, ?) ON CONFLICT (ontology_id, class_iri) DO NOTHING"
+    " updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (ontology_id, class_iri) DO NOTHING"
 )
 DEMOTE_CLASS = (
     "UPDATE owl_classes SET label = NULL, comment = NULL, file_sha1 = NULL, is_declared = 0, is_public = 0,"
@@ -69,8 +69,9 @@ SAVE_PROPERTY = (
 )
 COUNT_USES = (
     "INSERT INTO property_uses (ontology_id, property_iri, property_type, axioms)"
-    f" SELECT ?, each.value->>0, each.value->>1, each.value->>2 FROM {EACH_OF} each WHERE TRUE"
-    " ON CONFLICT (ontology_id, property_iri, property_type) DO UPDATE SET axioms = axioms + excluded.axioms"
+    f" SELECT ?, each.value->>0, each.value->>1, CAST(each.value->>2 AS INTEGER) FROM {EACH_ROW_OF} each WHERE TRUE"
+    " ON CONFLICT (ontology_id, property_iri, property_type)"
+    " DO UPDATE SET axioms = property_uses.axioms + excluded.axioms"
     " RETURNING property_iri, property_type, axioms"
 )
 DROP_USE = "DELETE FROM property_uses WHERE ontology_id = ? AND property_iri = ? AND property_type = ?"
@@ -90,33 +91,34 @@ def derive(database: Database, ontology_id: str, touched: Touched, now: str) -> 
     The order keeps every foreign key true at each step, and never lets a row's going cascade: classes come first,
     then hierarchy rows come and go, and what nobody declares or names goes last.
     """
-    undeclared = _declared_classes(database, ontology_id, touched, now)
+    saves = {iri: database.run(SAVE_CLASS, (now, now, now, ontology_id, iri)) for iri in sorted(touched.classes)}
+    uses = {use: by for use, by in sorted(touched.uses.items()) if by}
+    given = array([*use, by] for use, by in uses.items())
+    counts = database.run(COUNT_USES, (ontology_id, given)) if uses else None
+    database.flush()
+    undeclared = {iri for iri, save in saves.items() if not save.rowcount}
+    touched.properties |= _count_uses(database, ontology_id, uses, counts.fetchall() if counts else [])
+    database.run_many(DEMOTE_CLASS, [(now, now, ontology_id, iri) for iri in sorted(undeclared)])
     named = {iri for pair in touched.parents_came for iri in pair} - touched.classes
-    database.run_many(NAME_CLASS, [(ontology_id, iri, now, now, now) for iri in sorted(named)])
+    database.run_many(NAME_CLASS, [_named(ontology_id, iri, now) for iri in sorted(named)])
     still_named = sorted(undeclared & {iri for pair in touched.parents_came for iri in pair})
-    database.run_many(NAME_CLASS, [(ontology_id, iri, now, now, now) for iri in still_named])
+    database.run_many(NAME_CLASS, [_named(ontology_id, iri, now) for iri in still_named])
     database.run_many(ADD_PARENT, [(ontology_id, *pair) for pair in sorted(touched.parents_came)])
     _drop_parents(database, ontology_id, touched.parents_gone - touched.parents_came)
     unnamed = undeclared | ({iri for pair in touched.parents_gone for iri in pair})
     database.run_many(DROP_CLASS, [(ontology_id, iri) for iri in sorted(unnamed)])
-    touched.properties |= _count_uses(database, ontology_id, touched.uses)
     _properties(database, ontology_id, touched, now)
+
+
+def _named(ontology_id: str, iri: str, now: str) -> Row:
+    """Give the row of a class that is named, and declared by nobody."""
+    return (ontology_id, iri, 0, 0, "{}", now, now, now)
 
 
 def recount(database: Database, ontology_id: str) -> None:
     """Count the uses of all properties anew, for a database that another hand has changed."""
     database.run(DROP_USES, (ontology_id,))
     database.run(COUNT_ALL_USES, (ontology_id,))
-
-
-def _declared_classes(database: Database, ontology_id: str, touched: Touched, now: str) -> set[str]:
-    """Write the rows of the touched classes that a file declares; give those that none declares any more."""
-    undeclared = set()
-    for iri in sorted(touched.classes):
-        if not database.run(SAVE_CLASS, (now, now, now, ontology_id, iri)).rowcount:
-            undeclared.add(iri)
-            database.run(DEMOTE_CLASS, (now, now, ontology_id, iri))
-    return undeclared
 
 
 def _drop_parents(database: Database, ontology_id: str, gone: set[tuple[str, str]]) -> None:
@@ -129,14 +131,12 @@ def _drop_parents(database: Database, ontology_id: str, gone: set[tuple[str, str
         database.run_many(DROP_PARENT, [(ontology_id, subject, parent) for parent in sorted(dropped - stated)])
 
 
-def _count_uses(database: Database, ontology_id: str, uses: Mapping[tuple[str, str], int]) -> set[str]:
-    """Count the axioms that came and went; give the properties that were not used so before, or are no longer."""
-    changes = {use: by for use, by in sorted(uses.items()) if by}
-    if not changes:
-        return set()
+def _count_uses(
+    database: Database, ontology_id: str, changes: Mapping[tuple[str, str], int], counts: list[Row]
+) -> set[str]:
+    """Drop what is used no more; give the properties that were not used so before, or are no longer."""
     changed = set()
-    given = array([*use, by] for use, by in changes.items())
-    for property_iri, property_type, axioms in database.rows(COUNT_USES, (ontology_id, given)):
+    for property_iri, property_type, axioms in counts:
         if axioms <= 0:
             database.run(DROP_USE, (ontology_id, property_iri, property_type))
         if axioms <= max(0, changes[property_iri, property_type]):

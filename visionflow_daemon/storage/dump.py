@@ -141,7 +141,7 @@ def json_line(value: Any) -> bytes:  # noqa: ANN401 - whatever JSON takes
 
 def rows(database: Database, ontology_id: str, section: Section) -> Iterator[Row]:
     """Give one section's rows, sorted by their key."""
-    for row in database.run(section.query, (ontology_id,)):
+    for row in database.stream(section.query, (ontology_id,)):
         yield tuple(bytes(value) if isinstance(value, memoryview) else value for value in row)
 
 

@@ -197,26 +197,31 @@ INSERT_AXIOM = (
 UPDATE_AXIOM = "UPDATE owl_axioms SET property_type = ?, is_stated = ?, is_parent = ? WHERE ontology_id = ? AND id = ?"
 
 
+def add_axioms(
+    database: Database, file: File, rows: Mapping[AxiomKey, Row], held: int, touched: Touched, now: str
+) -> None:
+    """Add axioms to a new file that has so many already."""
+    _insert(database, file, rows, file.axiom_ids[0] + held + 1, now)
+    for key, values in rows.items():
+        touched.axiom(key, values, 1)
+
+
 def replace_axioms(database: Database, file: File, rows: Mapping[AxiomKey, Row], touched: Touched, now: str) -> None:
-    """Make the file's axioms the given ones; rows that stay keep their id."""
+    """Make the axioms of a known file the given ones; rows that stay keep their id."""
     first, last = file.axiom_ids
     held: dict[Any, Row] = {}
     said_twice: list[int] = []
-    if not file.is_new:
-        for row in database.rows(SELECT_AXIOMS, (file.ontology_id, first, last)):
-            if row[1:6] in held:
-                said_twice.append(row[0])
-            held.setdefault(row[1:6], (row[0], row[6:]))
+    for row in database.rows(SELECT_AXIOMS, (file.ontology_id, first, last)):
+        if row[1:6] in held:
+            said_twice.append(row[0])
+        held.setdefault(row[1:6], (row[0], row[6:]))
     gone = [key for key in held if key not in rows]
-    came = [key for key in rows if key not in held]
+    came = {key: values for key, values in rows.items() if key not in held}
     kept = [(key, *held[key]) for key in rows if key in held and held[key][1] != rows[key]]
     next_id = max((number for number, _ in held.values()), default=first) + 1
     database.run_many(DELETE_AXIOM, [(file.ontology_id, held[key][0]) for key in gone])
     database.run_many(DELETE_AXIOM, [(file.ontology_id, number) for number in said_twice])
-    database.run_many(
-        INSERT_AXIOM,
-        [(file.ontology_id, next_id + at, file.file_id, *key, *rows[key], now) for at, key in enumerate(came)],
-    )
+    _insert(database, file, came, next_id, now)
     database.run_many(UPDATE_AXIOM, [(*rows[key], file.ontology_id, number) for key, number, _ in kept])
     for key in gone:
         touched.axiom(key, held[key][1], -1)
@@ -225,3 +230,13 @@ def replace_axioms(database: Database, file: File, rows: Mapping[AxiomKey, Row],
     for key, _, values in kept:
         touched.axiom(key, values, -1)
         touched.axiom(key, rows[key], 1)
+
+
+def _insert(database: Database, file: File, rows: Mapping[AxiomKey, Row], next_id: int, now: str) -> None:
+    database.run_many(
+        INSERT_AXIOM,
+        [
+            (file.ontology_id, next_id + at, file.file_id, *key, *values, now)
+            for at, (key, values) in enumerate(rows.items())
+        ],
+    )

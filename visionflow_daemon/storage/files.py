@@ -132,7 +132,7 @@ def totals(database: Database, ontology_id: str) -> Totals:
         "SELECT COUNT(*) FROM owl_class_hierarchy WHERE ontology_id = ?",
         "SELECT COUNT(*) FROM owl_properties WHERE ontology_id = ?",
         "SELECT COUNT(*) FROM owl_axioms WHERE ontology_id = ?",
-        f"SELECT COUNT(*) FROM ({DESCRIBED_TWICE})",
+        f"SELECT COUNT(*) FROM ({DESCRIBED_TWICE}) AS twice",
     )
     with database.snapshot():
         return Totals(*((database.row(query, (ontology_id,)) or (0,))[0] for query in queries))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from visionflow_daemon.storage.database import ANY_OF, Database, array
+from visionflow_daemon.storage.database import ANY_NUMBER_OF, Database, array
 
 OF_LEDGER = "FROM source_files WHERE ontology_id = ? AND status = 'failed'"
 ENTRIES = (
@@ -13,7 +13,8 @@ ENTRIES = (
     f" next_attempt_at, blob_seen, blob_saved IS NOT NULL {OF_LEDGER} ORDER BY path"
 )
 MAKE_DUE = (
-    f"UPDATE source_files SET next_attempt_at = ? WHERE ontology_id = ? AND status = 'failed' AND file_id {ANY_OF}"
+    "UPDATE source_files SET next_attempt_at = ? WHERE ontology_id = ? AND status = 'failed'"
+    f" AND file_id {ANY_NUMBER_OF}"
 )
 
 

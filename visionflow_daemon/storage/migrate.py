@@ -7,19 +7,23 @@ import re
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
 from visionflow_daemon.errors import ConfigError, DatabaseError
-from visionflow_daemon.storage.database import BUSY_TIMEOUT, Database, database_path, open_database
+from visionflow_daemon.model import timestamp
+from visionflow_daemon.storage.database import BUSY_TIMEOUT, SQLITE, Database
 from visionflow_daemon.storage.legacy.shapes import foreign_tables
+from visionflow_daemon.storage.opening import address, open_database
+from visionflow_daemon.storage.server import DEFAULT_SERVER, Server
 from visionflow_daemon.storage.trouble import told
 
 RECORD = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
     version     INTEGER NOT NULL PRIMARY KEY,
     name        TEXT    NOT NULL,
-    applied_at  TEXT    NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))
+    applied_at  TEXT    NOT NULL DEFAULT CURRENT_TIMESTAMP
 )
 """
 OUR_RECORD = "schema_migrations"
@@ -51,7 +55,7 @@ class Migration:
         return found[1] if found else None
 
 
-def migrations(engine: str = "sqlite") -> list[Migration]:
+def migrations(engine: str = SQLITE) -> list[Migration]:
     """Read the migrations shipped with the program: in the wheel, or in a checkout beside the package."""
     package = Path(__file__).resolve().parent.parent
     for folder in (package / "migrations" / engine, package.parent / "migrations" / engine):
@@ -74,25 +78,31 @@ def current_version(database: Database) -> int:
 
 def pending(database: Database) -> list[Migration]:
     """List the migrations that the database still lacks. Raises DatabaseError when it is newer than the program."""
-    known = migrations()
+    known = migrations(database.engine)
     applied = _applied(database)
     version = max(applied, default=0)
     if version > known[-1].version:
         raise DatabaseError(
-            f"{database.path} has schema version {version}, this program knows {known[-1].version}: "
+            f"{database.name} has schema version {version}, this program knows {known[-1].version}: "
             "install a newer visionflow-daemon. Nothing was touched"
         )
     return [migration for migration in known if migration.version not in applied]
 
 
 def open_migrated(
-    url: str, base: Path, *, busy_timeout: float = BUSY_TIMEOUT, to: int | None = None
+    url: str,
+    base: Path,
+    *,
+    busy_timeout: float = BUSY_TIMEOUT,
+    to: int | None = None,
+    server: Server = DEFAULT_SERVER,
 ) -> tuple[Database, list[Migration]]:
     """Open a database to write it, with its schema up to date, or at a version; give what was applied for that.
 
     A file that isn't ours is told by a connection that only reads: opening it to write would change its header.
     """
-    if (path := database_path(url, base)).is_file() and path.stat().st_size:
+    where = address(url, base)
+    if (path := where.path) is not None and path.is_file() and path.stat().st_size:
         if not os.access(path, os.W_OK):  # a look would leave a log and its index, as little writable as the file
             raise DatabaseError(
                 f"the database {path} can't be written: look at the rights of the file and its folder, and whether the "
@@ -104,9 +114,9 @@ def open_migrated(
                 pending(looked_at)
         finally:
             looked_at.close()
-    database = open_database(url, base, busy_timeout=busy_timeout)
+    database = open_database(url, base, busy_timeout=busy_timeout, server=server)
     try:
-        with told(path):
+        with told(where.name):
             return database, migrate(database, to)
     except BaseException:
         database.close()
@@ -133,12 +143,15 @@ def apply_pending(database: Database, to: int | None = None) -> list[Migration]:
 
 def apply(database: Database, due: Iterable[Migration]) -> None:
     """Apply migrations, within a transaction."""
-    database.run("PRAGMA legacy_alter_table = ON")  # else views of other programs that don't work would be errors
+    database.prepare_to_alter()
     database.run(RECORD)
     for migration in due:
         for statement in migration.statements():
             database.run(statement)
-        database.run("INSERT INTO schema_migrations (version, name) VALUES (?, ?)", (migration.version, migration.name))
+        database.run(
+            "INSERT INTO schema_migrations (version, name, applied_at) VALUES (?, ?, ?)",
+            (migration.version, migration.name, timestamp(datetime.now(UTC))),
+        )
 
 
 def steps_back(database: Database, to: int) -> list[Migration]:
@@ -178,22 +191,30 @@ def require_current(database: Database) -> None:
     """Raise DatabaseError unless the schema is this program's, and up to date."""
     if lacking := pending(database):
         raise DatabaseError(
-            f"{database.path} lacks migration {lacking[0].version} ({lacking[0].name}): "
+            f"{database.name} lacks migration {lacking[0].version} ({lacking[0].name}): "
             "run `visionflow-daemon migrate`, or a pass, first"
         )
 
 
 def _applied(database: Database) -> set[int]:
     """Give the numbers of the migrations that were applied. Raises DatabaseError for a schema of another program."""
-    if foreign := foreign_tables(database):
+    there = database.tables()
+    if foreign := _foreign(database, there):
         raise DatabaseError(
-            f"{database.path} holds {', '.join(foreign)} of an older VisionFlow, which this program did not make. "
+            f"{database.name} holds {', '.join(foreign)} of an older VisionFlow, which this program did not make. "
             "It was not touched: `visionflow-daemon migrate status` says what it is, `migrate up` adopts it, or name "
             "another file with --database"
         )
-    if database.row("SELECT 1 FROM sqlite_master WHERE name = ?", (OUR_RECORD,)) is None:
+    if OUR_RECORD not in there:
         return set()
     return {int(version) for (version,) in database.rows("SELECT version FROM schema_migrations")}
+
+
+def _foreign(database: Database, there: set[str]) -> list[str]:
+    """Name tables that stand where ours are due, and that this program did not make."""
+    if database.engine == SQLITE:
+        return foreign_tables(database)
+    return [] if OUR_RECORD in there else sorted(there & own_names())
 
 
 def _up_to(due: list[Migration], to: int | None) -> list[Migration]:

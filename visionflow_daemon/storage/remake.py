@@ -15,8 +15,9 @@ import peewee
 from visionflow_daemon.errors import DatabaseError
 from visionflow_daemon.storage import trouble
 from visionflow_daemon.storage.backup import Copy, a_copy_of, copy_database, require_room, size_of
-from visionflow_daemon.storage.database import BUSY_TIMEOUT, Database, open_database
+from visionflow_daemon.storage.database import BUSY_TIMEOUT, Database
 from visionflow_daemon.storage.lock import ontology_lock
+from visionflow_daemon.storage.sqlite import open_sqlite
 
 T = TypeVar("T")
 
@@ -35,11 +36,11 @@ class Place:
 
     def reading(self) -> Database:
         """Open it to look at it."""
-        return tolerant(open_database(self.url, self.base, read_only=True, busy_timeout=self.busy_timeout))
+        return tolerant(open_sqlite(self.url, self.base, read_only=True, busy_timeout=self.busy_timeout))
 
     def remaking(self) -> Database:
         """Open it to remake it."""
-        return tolerant(open_database(self.url, self.base, is_remade=True, busy_timeout=self.busy_timeout))
+        return tolerant(open_sqlite(self.url, self.base, is_remade=True, busy_timeout=self.busy_timeout))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Puts what SQLite and the system say of a database into words: what happened, to which file, and what to do."""
+"""Puts what an engine and the system say of a database into words: what happened, to which one, and what to do."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 import peewee
 
 from visionflow_daemon.errors import BusyError, CorruptError, DatabaseError, SystemicError, VisionflowError
+from visionflow_daemon.storage.sqlstates import State, state_of
 
 # SQLite's primary result codes, https://www.sqlite.org/rescode.html
 BUSY_CODES = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_SCHEMA})
@@ -28,6 +29,9 @@ UNUSABLE_CODES = frozenset(
     }
 )
 PRIMARY = 0xFF
+PASSING = frozenset({State.LOST, State.CROWDED, State.BUSY})
+"""What a server says that may be over in a moment."""
+
 NO_ROOM = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
 """A full disk, also where SQLite meets it while it makes room for the index of its log."""
 
@@ -51,22 +55,67 @@ def code_of(error: BaseException) -> int | None:
 
 
 def is_busy(error: BaseException) -> bool:
-    """Tell whether another program's lock is what an error is about."""
+    """Tell whether another program's lock, or a server that is away, is what an error is about."""
     code = code_of(error)
-    return code is not None and code & PRIMARY in BUSY_CODES
+    if code is not None:
+        return code & PRIMARY in BUSY_CODES
+    return state_of(error) in PASSING
 
 
-def in_words(error: BaseException, path: Path) -> VisionflowError | None:
-    """Say what happened to the database at `path`; None where the error is none of a database that can't be used."""
-    if isinstance(error, peewee.DatabaseError | sqlite3.DatabaseError):
+def is_corrupt(error: BaseException) -> bool:
+    """Tell whether an error says that the database is damaged."""
+    code = code_of(error)
+    return code & PRIMARY in CORRUPT_CODES if code is not None else state_of(error) is State.CORRUPT
+
+
+def is_unusable(error: BaseException) -> bool:
+    """Tell whether an error says that the database can't be used, for whatever file."""
+    code = code_of(error)
+    return code & PRIMARY in UNUSABLE_CODES if code is not None else state_of(error) in {State.NO_ROOM, State.UNUSABLE}
+
+
+def is_lost(error: BaseException) -> bool:
+    """Tell whether the connection to a server is what an error is about: it is lost, or was never made."""
+    return code_of(error) is None and state_of(error) in {State.LOST, State.CROWDED}
+
+
+def in_words(error: BaseException, name: str | Path) -> VisionflowError | None:
+    """Say what happened to the database of this name; None where the error is none of one that can't be used."""
+    if isinstance(error, peewee.DatabaseError | peewee.InterfaceError | sqlite3.DatabaseError):
         code = code_of(error)
-        return None if code is None else _of_sqlite(code, error, path)
+        return _of_server(error, str(name)) if code is None else _of_sqlite(code, error, Path(name))
     if isinstance(error, MemoryError):
         return SystemicError(f"too little memory: {LIMITS[errno.ENOMEM]}; {GOES_ON}")
     if isinstance(error, OSError) and (advice := _advice(error)):
         where = f" at {error.filename}" if error.filename else ""
         return SystemicError(f"the system refuses{where}: {error.strerror or error}: {advice}; {GOES_ON}")
     return None
+
+
+SAID: dict[State, tuple[type[VisionflowError], str]] = {
+    State.LOST: (BusyError, "{} does not answer ({}): look whether the server runs, and the network; " + GOES_ON),
+    State.CROWDED: (
+        BusyError,
+        "{} has no connection left ({}): raise max_connections there, or lower postgresql.connections; " + GOES_ON,
+    ),
+    State.BUSY: (
+        BusyError,
+        "another session of {} holds what is needed, or the server is too slow ({}): pg_stat_activity shows which; "
+        + GOES_ON,
+    ),
+    State.CORRUPT: (CorruptError, "{} is corrupt ({}); nothing more is written to it. Restore a backup"),
+    State.NO_ROOM: (DatabaseError, "disk full: no room on the server of {} ({}). Make room there; " + GOES_ON),
+    State.UNUSABLE: (DatabaseError, "{} can't be used ({}): look at rights, password and the server's log; " + GOES_ON),
+}
+"""What a server's state means, and what to do about it: filled in are the database's name and what was said."""
+
+
+def _of_server(error: BaseException, name: str) -> VisionflowError | None:
+    state = state_of(error)
+    if state is None:
+        return None
+    kind, words = SAID[state]
+    return kind(words.format(name, " ".join(str(error).split())))
 
 
 def _advice(error: OSError) -> str | None:
@@ -109,13 +158,13 @@ def _what(primary: int, error: BaseException) -> str:
 
 
 @contextmanager
-def told(path: Path) -> Iterator[None]:
-    """Raise what happens to the database at `path` meanwhile in words: DatabaseError, CorruptError or BusyError."""
+def told(name: str | Path) -> Iterator[None]:
+    """Raise what happens to this database meanwhile in words: DatabaseError, CorruptError or BusyError."""
     try:
         yield
     except VisionflowError:
         raise
     except Exception as error:
-        if (words := in_words(error, path)) is None:
+        if (words := in_words(error, name)) is None:
             raise
         raise words from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -67,6 +68,7 @@ class Writer:
         self.database = database
         self.ontology_id = ontology_id
         self._clock = clock
+        self._numbering = threading.Lock()
         self._next_id: int | None = None
         """Asked for once: while a writer is at work, the lock of the ontology keeps others away."""
         self._has_remainder: bool | None = None
@@ -76,8 +78,10 @@ class Writer:
         """Make a file's facts those of `page`; a page that is skipped has none."""
         status = "skipped" if page.skip_reason else "saved"
         now = self._clock()
-        with self.database.transaction():
+        with self.database.transaction(in_order=False):
             file = self._file(content.path)
+            if not file.is_new:
+                self.database.in_order()
             values = (status, content.blob, content.digest, content.blob, content.digest, page.skip_reason, now)
             name = (content.path, display_path(content.path))
             self.database.run(SAVE, (self.ontology_id, file.file_id, *name, *values, *facts.page_values(page)))
@@ -136,30 +140,44 @@ class Writer:
     def _file(self, path: bytes) -> File:
         if known := self.database.row(FIND, (self.ontology_id, path)):
             return File(self.ontology_id, known[0], path)
-        if self._next_id is None:
-            (self._next_id,) = self.database.row(NEXT_ID, (self.ontology_id,)) or (1,)
-        file_id, self._next_id = self._next_id, self._next_id + 1
+        with self._numbering:
+            if self._next_id is None:
+                (self._next_id,) = self.database.row(NEXT_ID, (self.ontology_id,)) or (1,)
+            file_id, self._next_id = self._next_id, self._next_id + 1
         return File(self.ontology_id, file_id, path, is_new=True)
 
     def _set_page(self, file: File, page: Page | None) -> None:
         self.database.run(SET_PAGE, (*facts.page_values(page), self.ontology_id, file.file_id))
 
     def _replace(self, file: File, page: Page | None, now: str) -> None:
-        """Replace the facts, let links follow the names that changed, derive what was touched."""
+        """Replace the facts, let links follow the names that changed, derive what was touched.
+
+        What a new file says by itself is written beside other transactions: no other looks at it before it is
+        committed. All else waits for its turn, and sees what came before.
+        """
         database, ontology_id, touched = self.database, self.ontology_id, Touched()
-        linked = links.linked_names(database, ontology_id, file.file_id, page, is_new=file.is_new)
-        before = links.winners(database, ontology_id, linked)
         facts.PAGE_WARNINGS.replace(database, file, facts.warning_rows(page))
-        facts.PAGE_NAMES.replace(database, file, facts.name_rows(page, file.path))
         class_rows = facts.class_rows(page, file.path)
         gone, _ = facts.CLASS_FACTS.replace(database, file, class_rows)
         touched.classes = {key[0] for key in (*gone, *class_rows)}
         gone, came = facts.PROPERTY_FACTS.replace(database, file, facts.property_rows(page, file.path))
         touched.properties = {key[0] for key in (*gone, *came)}
+        stated = facts.axiom_rows(page, {})
+        if file.is_new:
+            facts.add_axioms(database, file, stated, 0, touched, now)
+            database.in_order()
 
+        linked = links.linked_names(database, ontology_id, file.file_id, page, is_new=file.is_new)
+        before = links.winners(database, ontology_id, linked)
+        facts.PAGE_NAMES.replace(database, file, facts.name_rows(page, file.path))
         own = links.resolve(database, ontology_id, page)
         facts.LINKS.replace(database, file, facts.link_rows(own))
-        facts.replace_axioms(database, file, facts.axiom_rows(page, own), touched, now)
+        axioms = facts.axiom_rows(page, own)
+        if file.is_new:
+            made_by_links = {key: values for key, values in axioms.items() if key not in stated}
+            facts.add_axioms(database, file, made_by_links, len(stated), touched, now)
+        else:
+            facts.replace_axioms(database, file, axioms, touched, now)
         if linked:
             after = links.winners(database, ontology_id, linked)
             links.move(database, ontology_id, file.file_id, before, after, touched, now)

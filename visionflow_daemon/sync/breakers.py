@@ -24,7 +24,7 @@ FOLDER = "breakers"
 class Breakers:
     """The breakers of one ontology of one database."""
 
-    def __init__(self, state: Path, database: Path, ontology_id: str) -> None:
+    def __init__(self, state: Path, database: str, ontology_id: str) -> None:
         self._path = note_path(state, FOLDER, database, ontology_id)
 
     def all(self) -> dict[Guarded, Breaker]:

@@ -19,7 +19,7 @@ class Checked:
     commit: str
 
 
-def note(state: Path, database: Path, ontology_id: str, checked: Checked) -> None:
+def note(state: Path, database: str, ontology_id: str, checked: Checked) -> None:
     """Write the note down, whole or not at all. Raises OSError where the state directory can't be written."""
     path = note_path(state, FOLDER, database, ontology_id)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -28,7 +28,7 @@ def note(state: Path, database: Path, ontology_id: str, checked: Checked) -> Non
     fresh.replace(path)
 
 
-def last(state: Path, database: Path, ontology_id: str) -> Checked | None:
+def last(state: Path, database: str, ontology_id: str) -> Checked | None:
     """Read the note; None when there is none, or none that can be read."""
     try:
         found = orjson.loads(note_path(state, FOLDER, database, ontology_id).read_bytes())
@@ -37,7 +37,7 @@ def last(state: Path, database: Path, ontology_id: str) -> Checked | None:
         return None
 
 
-def note_path(state: Path, folder: str, database: Path, ontology_id: str) -> Path:
+def note_path(state: Path, folder: str, database: str, ontology_id: str) -> Path:
     """Give the place of a note on one ontology of one database in a folder of the state directory."""
-    name = sha256(f"{database.resolve()}\0{ontology_id}".encode()).hexdigest()[:16]
+    name = sha256(f"{database}\0{ontology_id}".encode()).hexdigest()[:16]
     return state / folder / f"{name}.json"

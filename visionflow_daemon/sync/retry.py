@@ -81,7 +81,7 @@ def judge(error: BaseException) -> Verdict:  # noqa: PLR0911 - one line a class 
             return Verdict(FailureClass.TRANSIENT, "the file needs more memory than there is")
         case RecursionError():
             return Verdict(FailureClass.PAGE, "the file is nested too deeply")
-        case peewee.DatabaseError() | sqlite3.DatabaseError():
+        case peewee.DatabaseError() | peewee.InterfaceError() | sqlite3.DatabaseError():
             return _judge_database(error)
         case OSError():
             return Verdict(FailureClass.SYSTEMIC, f"the operating system refuses: {error}")
@@ -98,7 +98,7 @@ def guarded_by(error: BaseException) -> tuple[Guarded | None, str]:
             return Guarded.REMOTE, str(error)
         case DatabaseError() | BusyError():
             return Guarded.DATABASE, str(error)
-        case peewee.DatabaseError() | sqlite3.DatabaseError():
+        case peewee.DatabaseError() | peewee.InterfaceError() | sqlite3.DatabaseError():
             verdict = _judge_database(error)
             is_guarded = verdict.failure_class in {FailureClass.TRANSIENT, FailureClass.SYSTEMIC}
             return Guarded.DATABASE if is_guarded else None, verdict.reason
@@ -107,13 +107,11 @@ def guarded_by(error: BaseException) -> tuple[Guarded | None, str]:
 
 
 def _judge_database(error: BaseException) -> Verdict:
-    code = trouble.code_of(error)
-    primary = None if code is None else code & trouble.PRIMARY
-    if primary in trouble.BUSY_CODES:
+    if trouble.is_busy(error):
         return Verdict(FailureClass.TRANSIENT, f"the database is busy: {error}")
-    if primary in trouble.CORRUPT_CODES:
+    if trouble.is_corrupt(error):
         return Verdict(FailureClass.FATAL, f"the database is corrupt: {error}")
-    if primary in trouble.UNUSABLE_CODES:
+    if trouble.is_unusable(error):
         return Verdict(FailureClass.SYSTEMIC, f"the database can't be written: {error}")
     return Verdict(FailureClass.PAGE, f"internal error: the database refuses a row: {error}", is_ours=True)
 

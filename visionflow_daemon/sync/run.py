@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import peewee
@@ -17,7 +17,7 @@ from visionflow_daemon.git.repository import Target, has_commit
 from visionflow_daemon.model import timestamp
 from visionflow_daemon.storage import checkpoint, ledger
 from visionflow_daemon.storage.checkpoint import Checkpoint, Run, Tally
-from visionflow_daemon.storage.lock import ontology_lock
+from visionflow_daemon.storage.hold import held_by_us
 from visionflow_daemon.storage.trouble import told
 from visionflow_daemon.sync import rollout
 from visionflow_daemon.sync.carry_out import carry_out
@@ -60,9 +60,12 @@ def run_pass(job: Job, services: Services, find_target: Callable[[], Target]) ->
     before. What happens to the database is raised in words (storage/trouble.py).
     """
     started = time.monotonic()
-    path = services.database.path
     structlog.contextvars.unbind_contextvars("run_id", "commit")  # of a pass before this one
-    with told(path), ontology_lock(path, job.ontology_id, job.lock_timeout, services.sleep):
+    with (
+        told(services.database.name),
+        held_by_us(services.database, job.ontology_id, job.lock_timeout, services.sleep) as database,
+    ):
+        services = replace(services, database=database)
         target = find_target()
         structlog.contextvars.bind_contextvars(commit=target.commit)
         held = checkpoint.load(services.database, job.ontology_id)
@@ -175,7 +178,7 @@ def _apply_and_finish(
     with suppress(OSError):  # a terminal that is gone ends no pass
         services.watcher.started(planned.size)
     try:
-        with told(database.path):
+        with told(database.name):
             is_whole = carry_out(planned, job, services, target, progress, is_careful=is_careful)
     except BaseException as error:
         if not isinstance(error, CorruptError):  # nothing more is written into a damaged file

@@ -48,7 +48,7 @@ def sync(source: Source, job: Job, services: Services) -> Summary:
 
     Raises OpenError where one is, what `run_pass` raises, and what `Remote.fetch` does.
     """
-    breakers = Breakers(source.state, services.database.path, job.ontology_id)
+    breakers = Breakers(source.state, services.database.address.identity, job.ontology_id)
     breakers.try_pass(services.now())
     try:
         summary = _sync_mending(source, job, services)
@@ -89,7 +89,7 @@ def _sync_disk(source: Source, job: Job, services: Services) -> Summary:
         source.location,
         source.branch,
         source.base,
-        store.store_path(source.state, services.database.path, job.ontology_id),
+        store.store_path(source.state, services.database.address.identity, job.ontology_id),
         selection(job),
         max(limits.page_bytes, limits.rdf_bytes),
         services.sleep,

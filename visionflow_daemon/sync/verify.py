@@ -25,10 +25,11 @@ from visionflow_daemon.storage.checkpoint import Tally
 from visionflow_daemon.storage.compare import Difference, compare
 from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.facts import Touched
+from visionflow_daemon.storage.hold import held_by_us
 from visionflow_daemon.storage.legacy import remainder
-from visionflow_daemon.storage.lock import ontology_lock
 from visionflow_daemon.storage.migrate import migrate
 from visionflow_daemon.storage.reload import page_of
+from visionflow_daemon.storage.sqlite import SqliteDatabase
 from visionflow_daemon.storage.writer import Content, Failure, Writer
 from visionflow_daemon.sync.job import Job, Services, selection, selection_digest
 from visionflow_daemon.sync.plan import beside
@@ -74,7 +75,8 @@ def differences(job: Job, services: Services, repository_path: Path, scratch: Pa
 
 def repair(job: Job, services: Services, repository_path: Path, scratch: Path) -> list[Difference]:
     """Mend what differs, file by file, and give what still does. Raises LockedError while a pass is running."""
-    with ontology_lock(services.database.path, job.ontology_id, job.lock_timeout, services.sleep):
+    with held_by_us(services.database, job.ontology_id, job.lock_timeout, services.sleep) as database:
+        services = replace(services, database=database)
         for _ in range(ROUNDS):
             found = list(differences(job, services, repository_path, scratch))
             if not found:
@@ -109,7 +111,7 @@ def _settled(job: Job, services: Services) -> Iterator[str]:
 def _scratch_database(folder: Path) -> Iterator[Database]:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with tempfile.TemporaryDirectory(prefix="verify-", dir=folder) as place:
-        database = Database(Path(place) / "expected.db", is_scratch=True)
+        database = SqliteDatabase(Path(place) / "expected.db", is_scratch=True)
         try:
             database.connected()
             migrate(database)

@@ -17,7 +17,7 @@ from visionflow_daemon.storage.backup import Told, untold
 from visionflow_daemon.storage.backups.rotation import Rotation
 from visionflow_daemon.storage.backups.shelf import Backup, Shelf
 from visionflow_daemon.storage.backups.take import Now, take, utc_now
-from visionflow_daemon.storage.database import Database
+from visionflow_daemon.storage.sqlite import SqliteDatabase
 
 
 def filled(repo: Repo, daemon: Daemon, name: str = "kg.db", classes: int = 20) -> Path:
@@ -35,7 +35,7 @@ def backed_up(
     told: Told = untold,
 ) -> Backup:
     """Take a backup."""
-    source = Database(database, read_only=True)
+    source = SqliteDatabase(database, read_only=True)
     try:
         return take(source, Shelf(folder or database.parent / "backups", database), rotation, told, now).backup
     finally:

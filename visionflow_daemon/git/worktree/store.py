@@ -48,13 +48,13 @@ class Note:
     stamps: dict[bytes, tuple[Stamp, pygit2.Oid]] = field(default_factory=dict)
 
 
-def store_path(state: Path, database: Path, ontology_id: str) -> Path:
+def store_path(state: Path, database: str, ontology_id: str) -> Path:
     """Give the place of an ontology's store under the state directory; one that names no other ontology's."""
-    name = sha256(f"{database.resolve()}\0{ontology_id}".encode()).hexdigest()[:16]
+    name = sha256(f"{database}\0{ontology_id}".encode()).hexdigest()[:16]
     return state / FOLDER / f"{name}.git"
 
 
-def place_of(state: Path, database: Path, ontology_id: str) -> Path:
+def place_of(state: Path, database: str, ontology_id: str) -> Path:
     """Give where the files on disk can be read as they were synced. Raises SourceError where none were."""
     place = store_path(state, database, ontology_id)
     if not place.exists():

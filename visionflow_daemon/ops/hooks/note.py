@@ -22,7 +22,7 @@ class Note:
     untold: dict[str, list[Event]] = field(default_factory=dict)
 
 
-def path_of(state: Path, database: Path, ontology_id: str) -> Path:
+def path_of(state: Path, database: str, ontology_id: str) -> Path:
     """Give the place of a source's note."""
     return note_path(state, FOLDER, database, ontology_id)
 

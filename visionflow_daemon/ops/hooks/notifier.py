@@ -23,7 +23,7 @@ from visionflow_daemon.ops.hooks.outbox import Fate, Outbox, Task
 from visionflow_daemon.ops.hooks.patience import GRACE, Closing, Patience
 from visionflow_daemon.ops.observer import Unobserved
 from visionflow_daemon.ops.standing import shown, shown_location
-from visionflow_daemon.storage.database import database_path
+from visionflow_daemon.storage.opening import address
 from visionflow_daemon.sync.run import Summary
 
 log = structlog.get_logger()
@@ -61,7 +61,7 @@ class Notifier(Unobserved):
         """Tell these hooks from now on, and no other."""
         self._base = config.base
         self._outbox.serve(
-            database_path(config.database, config.base), {_key(hook): hook for hook in config.notifications}
+            address(config.database, config.base).identity, {_key(hook): hook for hook in config.notifications}
         )
         self._attend()
 

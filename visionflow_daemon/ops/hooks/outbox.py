@@ -62,13 +62,13 @@ class Outbox:
         self._monotonic = monotonic
         self._draw = draw
         self._changed = threading.Condition()
-        self._database = Path()
+        self._database = ""
         self._hooks: dict[str, NotificationConfig] = {}
         self._attended: set[str] = set()
         self._slots: dict[tuple[str, str, bool], Slot] = {}
         self._conditions: dict[str, Condition | None] = {}
 
-    def serve(self, database: Path, hooks: Mapping[str, NotificationConfig]) -> None:
+    def serve(self, database: str, hooks: Mapping[str, NotificationConfig]) -> None:
         """Serve these hooks from now on, and no other; notes are those of this database's ontologies."""
         with self._changed:
             if database != self._database:

@@ -13,7 +13,7 @@ from typing import BinaryIO
 from visionflow_daemon.errors import DatabaseError
 from visionflow_daemon.storage.backup import Told, untold
 from visionflow_daemon.storage.backups.manifest import Digest
-from visionflow_daemon.storage.database import SQLITE_HEADER
+from visionflow_daemon.storage.sqlite import SQLITE_HEADER
 
 CHUNK = 1 << 20
 LEVEL = 6

@@ -11,8 +11,8 @@ from pathlib import Path
 from visionflow_daemon.errors import CorruptError, DatabaseError
 from visionflow_daemon.storage import migrate, trouble
 from visionflow_daemon.storage.backup import Told, heard, require_sound, untold
-from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.legacy.shapes import foreign_tables
+from visionflow_daemon.storage.sqlite import SqliteDatabase
 
 COMMITS = "SELECT ontology_id, commit_sha FROM checkpoints ORDER BY ontology_id"
 
@@ -34,7 +34,7 @@ def prove(path: Path, of: Path, told: Told = untold) -> Contents:
     """
     with trouble.told(of):
         require_sound(path, of, told)
-        database = Database(path, read_only=True)
+        database = SqliteDatabase(path, read_only=True)
         try:
             if foreign_tables(database):
                 return Contents(0, {})

@@ -18,9 +18,10 @@ from visionflow_daemon.storage.backups.manifest import ENDING, MANIFEST_ENDING, 
 from visionflow_daemon.storage.backups.proof import Contents, prove
 from visionflow_daemon.storage.backups.shelf import look
 from visionflow_daemon.storage.backups.workshop import workshop
-from visionflow_daemon.storage.database import BUSY_TIMEOUT, SQLITE_HEADER, open_database
+from visionflow_daemon.storage.database import BUSY_TIMEOUT
 from visionflow_daemon.storage.lock import all_locks
 from visionflow_daemon.storage.migrate import open_migrated
+from visionflow_daemon.storage.sqlite import SQLITE_HEADER, open_sqlite
 
 NAMED = "SELECT ontology_id FROM checkpoints"
 
@@ -123,7 +124,7 @@ def _copy(source: Path, fresh: Path, there: int, told: Told) -> None:
     with source.open("rb") as file:
         if file.read(len(SQLITE_HEADER)) != SQLITE_HEADER:
             raise DatabaseError(f"{source} is no backup: neither an archive ({ENDING}) nor a database")
-    database = open_database(str(source), Path(), read_only=True)
+    database = open_sqlite(str(source), Path(), read_only=True)
     try:
         require_room(fresh.parent, 2 * source.stat().st_size + there)
         copy_database(database, fresh, told, is_raw=True)
@@ -164,7 +165,7 @@ def _swap(path: Path, fresh: Path, kept: Path, contents: Contents, rules: Rules,
 
 def _keep(path: Path, draft: Path, kept: Path) -> None:
     """Copy a database as it is, also where it is damaged; a copy that is cut off gets no name."""
-    database = open_database(str(path), Path(), read_only=True)
+    database = open_sqlite(str(path), Path(), read_only=True)
     try:
         copy_database(database, draft, is_raw=True)
     finally:

@@ -14,7 +14,7 @@ from pathlib import Path
 from visionflow_daemon.errors import BusyError, DatabaseError
 from visionflow_daemon.storage import trouble
 from visionflow_daemon.storage.backup import Told, to_disk, untold
-from visionflow_daemon.storage.database import CACHE_KIB
+from visionflow_daemon.storage.sqlite import CACHE_KIB
 
 PAGES_AT_ONCE = 256
 LOOK_EVERY = 0.05

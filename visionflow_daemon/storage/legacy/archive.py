@@ -18,6 +18,7 @@ import peewee
 from visionflow_daemon.errors import DatabaseError
 from visionflow_daemon.storage.database import Database, Row
 from visionflow_daemon.storage.legacy.shapes import ROWID_NAMES, OldTable, Shape, names, quoted, shape_of
+from visionflow_daemon.storage.sqlite import SqliteDatabase
 
 ARCHIVE = "legacy_{}"
 NUMBER = "archive_row"
@@ -96,7 +97,7 @@ def tables(database: Database) -> list[str]:
 
 def old_shape(database: Database) -> Shape:
     """Tell the shape of the tables in the archive."""
-    scratch = Database(Path(":memory:"), is_scratch=True)
+    scratch = SqliteDatabase(Path(":memory:"), is_scratch=True)
     try:
         for _, _, sql in kept(database, "table"):
             scratch.run(sql)

@@ -9,13 +9,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from visionflow_daemon.storage import trouble
-from visionflow_daemon.storage.database import open_database
 from visionflow_daemon.storage.parallel.contrast import Contrast, Contraster, Count
 from visionflow_daemon.storage.parallel.norms import Norms
 from visionflow_daemon.storage.parallel.scope import scope_of
 from visionflow_daemon.storage.parallel.sheet import Sheet
 from visionflow_daemon.storage.parallel.side import Side, put_down, side_of
 from visionflow_daemon.storage.remake import tolerant
+from visionflow_daemon.storage.sqlite import open_sqlite
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def compared(old: Place, new: Place, rules: Rules, base: Path) -> Iterator[Compa
 
 @contextmanager
 def _opened(place: Place, rules: Rules, base: Path) -> Iterator[Side]:
-    database = tolerant(open_database(place.url, base, read_only=True, busy_timeout=rules.busy_timeout))
+    database = tolerant(open_sqlite(place.url, base, read_only=True, busy_timeout=rules.busy_timeout))
     try:
         with trouble.told(database.path), database.snapshot():
             yield side_of(database, place.ontology_id, place.option)

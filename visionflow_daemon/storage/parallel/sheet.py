@@ -15,6 +15,7 @@ from visionflow_daemon.storage import trouble
 from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.parallel import norms
 from visionflow_daemon.storage.parallel.norms import Norms
+from visionflow_daemon.storage.sqlite import SqliteDatabase
 
 PART = 1_000
 """Rows written at once."""
@@ -82,7 +83,7 @@ class Sheet:
     @classmethod
     def at(cls, path: Path, how: Norms) -> Sheet:
         """Make an empty one."""
-        database = Database(path, is_scratch=True)
+        database = SqliteDatabase(path, is_scratch=True)
         for statement in MAKE:
             database.run(statement)
         return cls(database, how)
