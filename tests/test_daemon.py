@@ -51,8 +51,7 @@ def test_it_runs_each_source_at_start_follows_commits_and_ends_on_sigterm(repo: 
     repo.commit(page(1))
     other.commit(page(2))
     with daemon.running("--config", config(daemon, (repo.path, "a"), (other.path, "b"))) as running:
-        assert running.until("pass finished")["ontology_id"] == "a"
-        assert running.until("pass finished")["ontology_id"] == "b"
+        assert {running.until("pass finished")["ontology_id"] for _ in range(2)} == {"a", "b"}
         commit = other.commit(page(3))
         done = running.until("pass finished")
         assert (done["ontology_id"], done["commit"], done["saved"]) == ("b", commit, 1)

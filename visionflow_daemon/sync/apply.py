@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -29,9 +29,15 @@ from visionflow_daemon.sync.retry import (
 )
 from visionflow_daemon.sync.shared import PerThread
 
+_connections: PerThread[object, None] = PerThread()
+"""A worker has one connection for all passes: what one writes makes the page cache of each other stale.
+
+By what keeps the connections: a pass may hold the database by a value of its own.
+"""
+
 
 @contextmanager
-def _connected(database: Database) -> Iterator[None]:
+def _connection(database: Database) -> Iterator[None]:
     database.connected()
     try:
         yield
@@ -39,8 +45,8 @@ def _connected(database: Database) -> Iterator[None]:
         database.close()
 
 
-_connections = PerThread(_connected)
-"""A worker has one connection for all passes: what one writes makes the page cache of each other stale."""
+def _connected(database: Database) -> AbstractContextManager[None]:
+    return _connections.of(database.peewee, lambda: _connection(database))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +69,13 @@ class Applier:
     @contextmanager
     def saver(self) -> Iterator[Callable[[TreeEntry], None]]:
         """Open one worker's own reader and connection, and give the handler that saves a file."""
-        with self.open_reader() as reader, _connections.of(self.writer.database):
+        with self.open_reader() as reader, _connected(self.writer.database):
             yield lambda entry: self.report(self._save(reader, entry))
 
     @contextmanager
     def deleter(self) -> Iterator[Callable[[bytes], None]]:
         """Open one worker's own connection, and give the handler that deletes a file's facts."""
-        with _connections.of(self.writer.database):
+        with _connected(self.writer.database):
             yield self._delete
 
     def _save(self, reader: Reader, entry: TreeEntry) -> Outcome:
