@@ -81,7 +81,7 @@ HALF_PAGES = """
 SELECT c.class_iri FROM owl_classes c JOIN owl_axioms a ON a.file_id = c.file_id
 WHERE c.is_declared = 1 AND a.object NOT LIKE 'urn:t:' || substr(c.label, 1, instr(c.label, ' ') - 1) || ':%'
 UNION ALL
-SELECT a.subject FROM owl_axioms a GROUP BY a.file_id HAVING COUNT(*) <> 9
+SELECT MIN(a.subject) FROM owl_axioms a GROUP BY a.file_id HAVING COUNT(*) <> 9
 UNION ALL
 SELECT c.class_iri FROM owl_classes c WHERE c.is_declared = 1 AND NOT EXISTS (
   SELECT 1 FROM owl_class_hierarchy h WHERE h.class_iri = c.class_iri

@@ -19,8 +19,8 @@ PART = 2_000
 
 COLUMNS = {
     "source_files": "ontology_id, file_id, path, display_path, status, blob_seen, digest_seen, blob_saved,"
-    " digest_saved, reason, failure_class, line, attempts, first_failed_at, last_failed_at, next_attempt_at, saved_at, format,"
-    " is_public, outbound_links",
+    " digest_saved, reason, failure_class, line, attempts, first_failed_at, last_failed_at, next_attempt_at, saved_at,"
+    " format, is_public, outbound_links",
     "page_names": "ontology_id, file_id, name_key, name_rank, path, class_iri",
     "page_warnings": "ontology_id, file_id, ordinal, line, message",
     "class_facts": "ontology_id, file_id, class_iri, is_bare, path, label, comment, properties",
