@@ -26,6 +26,7 @@ SECTIONS = (
     "http",
     "webhook",
     "network",
+    "postgresql",
     "breaker",
     "backup",
     "log",
@@ -38,6 +39,7 @@ NO_DEFAULT = {
     "sync.workers",
     *("notifications.url", "notifications.url_file", "notifications.secret_file", "notifications.token_file"),
     "backup.folder",
+    "postgresql.password_file",
 }
 COMMENTED_KEY = re.compile(r"^# ([a-z_.]+ = .+|\[\[[a-z]+\]\])$", re.MULTILINE)
 HUSH = "opensesame-4711"

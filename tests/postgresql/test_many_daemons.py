@@ -254,7 +254,7 @@ def chaos(fleet: Fleet, seconds: float, seed: int) -> None:
 
 
 def test_three_daemons_survive_some_chaos(fleet: Fleet) -> None:
-    chaos(fleet, 25, 1)
+    chaos(fleet, 15, 1)
 
 
 @pytest.mark.deep
