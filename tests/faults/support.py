@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from _pytest.mark.structures import ParameterSet
 
-from tests.support import Daemon, Ran, Repo, assert_sound, class_page
+from tests.engines import assert_sound
+from tests.support import Daemon, Ran, Repo, class_page
 
 NOBODY = str(50_000 + os.getpid() % 10_000)
 """A user without rights, and without other processes, which limits would count."""

@@ -36,6 +36,9 @@ from visionflow_daemon.storage.server import Server, conninfo, server_address
 STREAMED = 1_000
 """Rows that are fetched at once of a result that is streamed."""
 
+TCP_TIMEOUT = 20.0
+"""Seconds after which a server's machine that acknowledges nothing counts as gone."""
+
 STALE_SECONDS = 300
 """How long a connection that nobody uses is kept."""
 
@@ -68,6 +71,12 @@ GROWING = frozenset(
     }
 )
 
+NOTE_RUN = (
+    "INSERT INTO passes_under_way (ontology_id, run_id) VALUES (?, ?)"
+    " ON CONFLICT (ontology_id) DO UPDATE SET run_id = excluded.run_id"
+)
+FIND_RUN = "SELECT 1 FROM passes_under_way WHERE ontology_id = ? AND run_id = ?"
+
 MARKS = {
     EACH_ROW_OF: "(SELECT jsonb_array_elements(?::jsonb) AS value)",
     EACH_OF: '(SELECT jsonb_array_elements_text(?::jsonb) COLLATE "C" AS value)',
@@ -75,12 +84,18 @@ MARKS = {
 """How this engine says what engines don't share."""
 
 
-Fence = Callable[["PostgresDatabase"], None]
-"""Asks the server for a transaction's turn, with a demand that it has one."""
+AtEnd = Callable[[], None]
+Fence = Callable[["PostgresDatabase"], AtEnd]
+"""Asks the server for a transaction's turn, with a demand that it has one; gives what is called before the commit."""
 
 
-def unfenced(_: PostgresDatabase) -> None:
+def nothing() -> None:
+    """Do nothing."""
+
+
+def unfenced(_: PostgresDatabase) -> AtEnd:
     """Let transactions come through as they please."""
+    return nothing
 
 
 @contextmanager
@@ -95,10 +110,11 @@ def as_peewees() -> Iterator[None]:
 
 @dataclass(slots=True)
 class _Here:
-    """The transaction of a thread: its statements on their way to the server."""
+    """The transaction of a thread: its statements on their way to the server, and what its end wants."""
 
     pipeline: Pipeline
-    is_in_order: bool = False
+    at_end: AtEnd | None = None
+    """Given by the fence, once it was asked."""
 
 
 class PostgresDatabase(Database):
@@ -120,6 +136,7 @@ class PostgresDatabase(Database):
         rules = server.rules
         self.address = server_address(url)
         self.server = server
+        self.patience = rules.patience
         self.read_only = read_only
         settings = {
             "synchronous_commit": "off",
@@ -146,6 +163,10 @@ class PostgresDatabase(Database):
             connect_timeout=max(2, round(rules.connect_timeout)),  # libpq takes whole seconds, and 1 for 2
             prepare_threshold=None,  # we name our own statements (pipeline.py), and after a rollback it would drop them
             application_name="visionflow-daemon",
+            keepalives_idle=10,
+            keepalives_interval=5,
+            keepalives_count=3,
+            tcp_user_timeout=_milliseconds(TCP_TIMEOUT),
             client_encoding="utf8",
             **given,
         )
@@ -203,8 +224,9 @@ class PostgresDatabase(Database):
                     self.in_order()
                 began = time.perf_counter()
                 yield
-                if not here.is_in_order:
+                if here.at_end is None:
                     self.in_order()
+                (here.at_end or nothing)()
                 self.run("COMMIT")
         except BaseException:
             self._threads.here = None
@@ -219,8 +241,7 @@ class PostgresDatabase(Database):
     def in_order(self) -> None:
         """Let the rest of this transaction follow those of the same ontology before it, and precede others."""
         if (here := self._here) is not None:
-            here.is_in_order = True
-            self._fence(self)
+            here.at_end = self._fence(self)
 
     def fenced(self, fence: Fence) -> PostgresDatabase:
         """Give the same database, whose transactions come through one by one, while the fence lets them."""
@@ -254,6 +275,14 @@ class PostgresDatabase(Database):
             self._undone()
             raise
 
+    def begin_pass(self, ontology_id: str, run_id: str) -> None:
+        """Note, within a transaction, that a pass begins: in a table that a crash of the server empties."""
+        self.run(NOTE_RUN, (ontology_id, run_id))
+
+    def has_pass(self, ontology_id: str, run_id: str) -> bool:
+        """Tell, within a transaction, whether the server has stood since a pass began, and lost none of its commits."""
+        return self.row(FIND_RUN, (ontology_id, run_id)) is not None
+
     def tables(self) -> set[str]:
         """Name the tables that there are, in the schema where ours are made."""
         return {
@@ -274,6 +303,12 @@ class PostgresDatabase(Database):
                 f"all {self.server.rules.connections} connections to {self.name} are taken: raise "
                 "postgresql.connections, or lower sync.workers"
             ) from None
+
+    def refresh(self) -> None:
+        """Let go of this thread's connection after a failure; the next statement gets another one."""
+        self._undone()
+        if not self.peewee.is_closed():
+            self._thrown_away()
 
     def end(self) -> None:
         """Let go of all connections that no thread has."""
@@ -310,20 +345,24 @@ class PostgresDatabase(Database):
         self.connected()
         socket = self.peewee.connection().pgconn.socket
         if select.select([socket], [], [], 0)[0]:  # nothing is due from the server: this is its farewell
-            with suppress(peewee.DatabaseError, psycopg.Error):
-                self.peewee.manual_close()
-            self.peewee.close_idle()
+            self._thrown_away()
             self.connected()
 
     def _undone(self) -> None:
         """Roll back; a connection on which that fails is thrown away, and so are those that wait in the pool."""
-        with suppress(peewee.DatabaseError):
-            if self.peewee.connection().info.transaction_status is not TransactionStatus.IDLE:
-                self.run("ROLLBACK")
-        if self.peewee.connection().broken or self.peewee.connection().closed:
-            with suppress(peewee.DatabaseError, psycopg.Error):
-                self.peewee.manual_close()
-            self.peewee.close_idle()
+        if self.peewee.is_closed():
+            return
+        connection = self.peewee.connection()
+        with suppress(peewee.DatabaseError, peewee.InterfaceError):
+            if connection.info.transaction_status is not TransactionStatus.IDLE:
+                self.peewee.execute_sql("ROLLBACK")
+        if connection.closed:
+            self._thrown_away()
+
+    def _thrown_away(self) -> None:
+        with suppress(peewee.DatabaseError, peewee.InterfaceError, psycopg.Error):
+            self.peewee.manual_close()
+        self.peewee.close_idle()
 
     def _is_within(self) -> bool:
         return self._here is not None or (
