@@ -7,7 +7,6 @@ transaction that writes an ontology's facts holds it (ADR 0029).
 from __future__ import annotations
 
 import itertools
-import re
 import select
 import threading
 import time
@@ -15,7 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from copy import copy
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 from uuid import uuid4
@@ -29,7 +27,8 @@ from psycopg.types.json import set_json_loads
 
 from visionflow_daemon.errors import BusyError, DatabaseError
 from visionflow_daemon.storage import trouble
-from visionflow_daemon.storage.database import BUSY_TIMEOUT, EACH_OF, EACH_ROW_OF, POSTGRESQL, Database, Row
+from visionflow_daemon.storage.database import BUSY_TIMEOUT, POSTGRESQL, Database, Row
+from visionflow_daemon.storage.dialect import TYPES, Insert, translated
 from visionflow_daemon.storage.pipeline import Pipeline
 from visionflow_daemon.storage.server import Server, conninfo, server_address
 
@@ -41,13 +40,6 @@ TCP_TIMEOUT = 20.0
 
 STALE_SECONDS = 300
 """How long a connection that nobody uses is kept."""
-
-INSERT = re.compile(r"INSERT INTO (?P<table>\w+) \((?P<columns>[\w, ]+)\) VALUES \([?, ]+\)(?P<rest>.*)")
-PARAMETER = re.compile(r"\?(?P<number>\d*)")
-TYPES = (
-    "SELECT attname, format_type(atttypid, NULL) FROM pg_catalog.pg_attribute"
-    " WHERE attrelid = to_regclass(?) AND attnum > 0 AND NOT attisdropped"
-)
 
 SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ; SET LOCAL idle_in_transaction_session_timeout = 0"
 """Begins a snapshot, whose reader may take its time."""
@@ -76,13 +68,6 @@ NOTE_RUN = (
     " ON CONFLICT (ontology_id) DO UPDATE SET run_id = excluded.run_id"
 )
 FIND_RUN = "SELECT 1 FROM passes_under_way WHERE ontology_id = ? AND run_id = ?"
-
-MARKS = {
-    EACH_ROW_OF: "(SELECT jsonb_array_elements(?::jsonb) AS value)",
-    EACH_OF: '(SELECT jsonb_array_elements_text(?::jsonb) COLLATE "C" AS value)',
-}
-"""How this engine says what engines don't share."""
-
 
 AtEnd = Callable[[], None]
 Fence = Callable[["PostgresDatabase"], AtEnd]
@@ -195,7 +180,7 @@ class PostgresDatabase(Database):
         """Execute one statement for each row of parameters, in one go; rows that are inserted go as columns."""
         if len(rows) == 1:
             self.run(sql, rows[0])
-        elif rows and (insert := INSERT.fullmatch(sql)):
+        elif rows and (insert := Insert.of(sql)):
             self.run(self._of_columns(insert), [list(column) for column in zip(*rows, strict=True)])
         else:
             for row in rows:
@@ -325,14 +310,10 @@ class PostgresDatabase(Database):
         if held > 2 * max(known, 0):
             self.run(f"ANALYZE {', '.join(sorted(self.tables() & GROWING))}")
 
-    def _of_columns(self, insert: re.Match[str]) -> str:
-        """Give the statement that inserts rows given column by column: one text, however many they are."""
-        table, columns = insert["table"], insert["columns"]
-        if table not in self._types:
-            self._types[table] = dict(self.rows(TYPES, (table,)))
-        types = self._types[table]
-        marks = ", ".join(f"?::{types[column]}[]" for column in columns.split(", "))
-        return f"INSERT INTO {table} ({columns}) SELECT * FROM unnest({marks}){insert['rest']}"
+    def _of_columns(self, insert: Insert) -> str:
+        if insert.table not in self._types:
+            self._types[insert.table] = dict(self.rows(TYPES, (insert.table,)))
+        return insert.of_columns(self._types[insert.table])
 
     @property
     def _here(self) -> _Here | None:
@@ -384,15 +365,6 @@ def open_postgresql(
         words = trouble.in_words(error, database.name)
         raise (words or DatabaseError(f"can't open the database {database.name}: {error}")) from error
     return database
-
-
-@cache
-def translated(sql: str) -> str:
-    """Give a statement as this engine takes it."""
-    for mark, ours in MARKS.items():
-        sql = sql.replace(mark, ours)
-    numbers = itertools.count(1)
-    return PARAMETER.sub(lambda found: f"${found['number'] or next(numbers)}", sql)
 
 
 def _own_options(url: str) -> list[str]:
