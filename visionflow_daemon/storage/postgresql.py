@@ -38,6 +38,9 @@ STREAMED = 1_000
 TCP_TIMEOUT = 20.0
 """Seconds after which a server's machine that acknowledges nothing counts as gone."""
 
+WAKEFUL_SECONDS = 1.0
+"""After so long it is looked whether a connection still stands, before it is used."""
+
 STALE_SECONDS = 300
 """How long a connection that nobody uses is kept."""
 
@@ -324,10 +327,14 @@ class PostgresDatabase(Database):
     def _awake(self) -> None:
         """See that this thread has a connection, and none that the server has closed since it was last used."""
         self.connected()
-        socket = self.peewee.connection().pgconn.socket
-        if select.select([socket], [], [], 0)[0]:  # nothing is due from the server: this is its farewell
-            self._thrown_away()
-            self.connected()
+        connection = self.peewee.connection()
+        # A look at the socket lets another thread have the interpreter: too dear between two files.
+        of, at = getattr(self._threads, "looked", (0, 0.0))
+        if of != id(connection) or time.monotonic() - at > WAKEFUL_SECONDS:
+            if select.select([connection.pgconn.socket], [], [], 0)[0]:  # nothing is due: this is the server's farewell
+                self._thrown_away()
+                self.connected()
+            self._threads.looked = id(self.peewee.connection()), time.monotonic()
 
     def _undone(self) -> None:
         """Roll back; a connection on which that fails is thrown away, and so are those that wait in the pool."""
