@@ -11,7 +11,7 @@ import structlog
 
 from visionflow_daemon.config.secrets import credentials, server_of
 from visionflow_daemon.config.values import FOLLOW_WORKTREE, Config, SourceConfig
-from visionflow_daemon.errors import ExitCode, HeldError, StillHeldError, StoppedError, VisionflowError
+from visionflow_daemon.errors import ExitCode, HeldError, LeaseError, StillHeldError, StoppedError, VisionflowError
 from visionflow_daemon.git import clone
 from visionflow_daemon.git.credentials import Credentials
 from visionflow_daemon.git.worktree import store
@@ -113,6 +113,8 @@ def failed(error: Exception) -> Attempt:
             log.warning("pass held", reason=reason, exit_code=int(error.exit_code))
         case StoppedError():
             log.info("pass stopped", reason=reason)
+        case LeaseError():
+            log.warning("pass overtaken", reason=reason)
         case VisionflowError():
             log.error("pass failed", reason=reason, exit_code=int(error.exit_code))
         case _:

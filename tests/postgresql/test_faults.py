@@ -102,7 +102,7 @@ def crash(own: Server) -> None:
 
 
 def end_all_sessions(own: Server) -> None:
-    own.rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'visionflow-daemon'")
+    own.rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'visionflow-daemon%'")
 
 
 @pytest.mark.parametrize(

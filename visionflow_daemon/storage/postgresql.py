@@ -30,6 +30,7 @@ from psycopg.types.json import set_json_loads
 from visionflow_daemon.errors import BusyError, DatabaseError
 from visionflow_daemon.storage import trouble
 from visionflow_daemon.storage.database import BUSY_TIMEOUT, EACH_OF, EACH_ROW_OF, POSTGRESQL, Database, Row
+from visionflow_daemon.storage.leaseholder import US
 from visionflow_daemon.storage.server import Server, conninfo, server_address
 
 STREAMED = 1_000
@@ -125,6 +126,7 @@ class PostgresDatabase(Database):
         rules = server.rules
         self.address = server_address(url)
         self.server = server
+        self._url = url
         self.patience = rules.patience
         self.read_only = read_only
         settings = {
@@ -151,7 +153,7 @@ class PostgresDatabase(Database):
             prefer_psycopg3=True,
             connect_timeout=max(2, round(rules.connect_timeout)),  # libpq takes whole seconds, and 1 for 2
             prepare_threshold=None if rules.pgbouncer else 5,
-            application_name="visionflow-daemon",
+            application_name=f"visionflow-daemon {US.is_known_as}",
             keepalives_idle=10,
             keepalives_interval=5,
             keepalives_count=3,
@@ -216,7 +218,7 @@ class PostgresDatabase(Database):
             self._undone()
             raise
         self.observe(began - asked, time.perf_counter() - began)
-        if next(self._commits) in LOOKED_AT:
+        if self._fence is not unfenced and next(self._commits) in LOOKED_AT:
             with suppress(peewee.DatabaseError):  # what was committed stands, whatever comes of this
                 self._look_at_tables()
 
@@ -285,6 +287,10 @@ class PostgresDatabase(Database):
                 f"all {self.server.rules.connections} connections to {self.name} are taken: raise "
                 "postgresql.connections, or lower sync.workers"
             ) from None
+
+    def another(self, *, busy_timeout: float) -> PostgresDatabase:
+        """Give the same database with connections of its own, for what is not to wait for those that passes have."""
+        return PostgresDatabase(self._url, self.server, busy_timeout=busy_timeout)
 
     def refresh(self) -> None:
         """Let go of this thread's connection after a failure; the next statement gets another one."""

@@ -12,7 +12,7 @@ from datetime import datetime
 import peewee
 import structlog
 
-from visionflow_daemon.errors import ConfigError, CorruptError, HeldError, StillHeldError, StoppedError
+from visionflow_daemon.errors import ConfigError, CorruptError, HeldError, LeaseError, StillHeldError, StoppedError
 from visionflow_daemon.git.repository import Target, has_commit
 from visionflow_daemon.model import timestamp
 from visionflow_daemon.storage import checkpoint, ledger
@@ -183,7 +183,7 @@ def _apply_and_finish(
         with told(database.name):
             is_whole = carry_out(planned, job, services, target, progress, is_careful=is_careful)
     except BaseException as error:
-        if not isinstance(error, CorruptError):  # nothing more is written into a damaged file
+        if not isinstance(error, CorruptError | LeaseError):  # a damaged file, or another's ontology, is not written
             _abandon(job, services, run, _status_after(error), progress.tally, str(error))
         raise
     finally:
