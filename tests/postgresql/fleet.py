@@ -12,6 +12,10 @@ from typing import Any
 from tests.postgresql import server
 from tests.postgresql.server import PASSWORD, Server
 from tests.support import Daemon, Repo, class_page
+from visionflow_daemon.storage.dump import dump
+from visionflow_daemon.storage.opening import open_database
+from visionflow_daemon.storage.server import Server as Access
+from visionflow_daemon.storage.server import ServerRules
 
 LEASE = 3.0
 WATCH = """
@@ -37,7 +41,10 @@ CREATE TRIGGER note_taking AFTER UPDATE OF token ON leases FOR EACH ROW EXECUTE 
 """What notes each write of a file at the end of its transaction, which has the lease's row locked then: who writes, by
 the name of the session, and who holds the lease."""
 
-FOREIGN = "SELECT * FROM writes WHERE holder IS NULL OR writer <> 'visionflow-daemon ' || regexp_replace(holder, ':[^:]*$', '')"
+FOREIGN = (
+    "SELECT * FROM writes"
+    " WHERE holder IS NULL OR writer <> 'visionflow-daemon ' || regexp_replace(holder, ':[^:]*$', '')"
+)
 """The writes of whoever did not hold the lease."""
 
 SHARED = "SELECT ontology_id, token FROM writes GROUP BY 1, 2 HAVING COUNT(DISTINCT writer) > 1"
@@ -45,6 +52,16 @@ LATE = (
     "SELECT * FROM (SELECT *, MAX(token) OVER (PARTITION BY ontology_id ORDER BY number) AS newest FROM writes) w"
     " WHERE token < newest"
 )
+
+
+def dumped(url: str, folder: Path, ontology_id: str) -> list[bytes]:
+    """Give the canonical dump of an ontology."""
+    database = open_database(url, folder, read_only=True, server=Access(ServerRules(), lambda: PASSWORD))
+    try:
+        return list(dump(database, ontology_id))
+    finally:
+        database.close()
+        database.end()
 
 
 class Fleet:
@@ -68,12 +85,12 @@ class Fleet:
         """Have each write noted from now on."""
         self.server.rows(WATCH, self.name)
 
-    def write_config(self, name: str, sources: Sequence[int], more: str = "") -> Path:
+    def write_config(self, name: str, sources: Sequence[int], database: str | None = None) -> Path:
         """Write a configuration of some of the sources."""
         path = self.folder / name
         path.write_text(
-            f'database = "{self.url}"\n[daemon]\ninterval = 1.0\njitter = 0.1\npoll = 0.3\n'
-            f"[postgresql]\nlease = {LEASE}\nidle_timeout = 2.0\nconnections = 12\n[sync]\nworkers = 2\n{more}\n"
+            f'database = "{database or self.url}"\n[daemon]\ninterval = 1.0\njitter = 0.1\npoll = 0.3\n'
+            f"[postgresql]\nlease = {LEASE}\nidle_timeout = 2.0\nconnections = 12\n[sync]\nworkers = 2\n"
             + "".join(f'[[sources]]\nontology_id = "o{at}"\nlocation = "{self.repos[at].path}"\n' for at in sources)
         )
         return path
@@ -150,15 +167,14 @@ class Fleet:
 
     def assert_whole(self) -> None:
         """See that each ontology is what its repository says, by way of a file of SQLite's."""
-        program = self.program(0)
-        for at, repo in enumerate(self.repos):
-            database = f"sqlite:///peace{at}.db"
-            arguments = ("--ontology-id", f"o{at}", "--database")
-            ran = program.run("--once", "--source", repo.path, *arguments, database)
-            assert ran.code == 0, ran.err
-            ours = program.run("dump", *arguments, self.url)
-            assert ours.out == program.run("dump", *arguments, database).out
-            assert ours.out
+        sources = range(len(self.repos))
+        config = self.write_config("peace.toml", sources, database=f"sqlite:///{self.folder / 'peace.db'}")
+        ran = self.program(0).run("--once", "--config", config)
+        assert ran.code == 0, ran.err
+        for at in sources:
+            ours = dumped(self.url, self.folder, f"o{at}")
+            assert ours == dumped(str(self.folder / "peace.db"), self.folder, f"o{at}")
+            assert ours
 
     def assert_one_writer(self) -> None:
         """See that each write was its lease's holder's, each lease had one writer, and none wrote after a later one."""

@@ -18,7 +18,7 @@ from visionflow_daemon.errors import LeaseError, LockedError
 from visionflow_daemon.storage import lease
 from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.hold import held_by_us
-from visionflow_daemon.storage.holders import leases
+from visionflow_daemon.storage.holders import alive, leases
 from visionflow_daemon.storage.leaseholder import US, Leaseholder
 from visionflow_daemon.storage.migrate import open_migrated
 from visionflow_daemon.storage.postgresql import PostgresDatabase, open_postgresql
@@ -295,3 +295,28 @@ def test_statements_for_leases_have_their_timeouts_behind_pgbouncer_too(opened: 
         began = time.monotonic()
         assert lease.renew(database, {"o": token}) == lease.Renewed()
         assert time.monotonic() - began < 2
+
+
+def test_a_servers_clock_that_was_set_back_keeps_nothing_held(opened: Open, another: Other) -> None:
+    database = opened()
+    with another():
+        token = lease.take(database, "o") or 0
+    database.run(
+        "UPDATE leases SET renewed_at = renewed_at + interval '1 hour', expires_at = expires_at + interval '1 hour',"
+        " wanted_until = clock_timestamp() + interval '1 hour'"
+    )
+    database.run(
+        "INSERT INTO daemons SELECT 'elsewhere:7:abc', now(), now() + interval '1 hour',"
+        " now() + interval '1 hour 5 seconds', '[\"o\"]'"
+    )
+    assert (leases(database), alive(database)) == ({}, {})
+    assert lease.take(database, "o") == token + 1
+
+
+def test_its_holder_keeps_a_lease_over_a_clock_that_is_set_back(opened: Open) -> None:
+    database = opened()
+    tokens = {"o": lease.take(database, "o") or 0}
+    database.run("UPDATE leases SET renewed_at = renewed_at + interval '1 hour'")
+    say(database.fenced(lease.fence_of("o", tokens["o"])), "nobody took it")
+    assert lease.renew(database, tokens).ours == {"o"}
+    assert leases(database)["o"].is_ours

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
+import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +16,7 @@ import pytest
 
 from tests.postgresql import server
 from tests.postgresql.fleet import LEASE, Fleet
+from tests.postgresql.server import Server
 from tests.support import assert_documented, class_page, eventually
 
 MANY = {f"p{number}.md": class_page(f"urn:t:{number}", f"P{number}") for number in range(400)}
@@ -50,7 +54,7 @@ def test_sources_are_spread_and_taken_over(fleet: Fleet) -> None:
     for repo in fleet.repos:
         repo.commit({"more.md": class_page("urn:t:more", "more")})
     eventually(lambda: fleet.count("SELECT COUNT(*) FROM owl_classes WHERE label = 'more'") == 10, 30)
-    shown = fleet.program(9).run("status", "--config", fleet.config, "--ontology-id", "o3", "--json").json
+    (shown,) = fleet.program(9).run("status", "--config", fleet.config, "--ontology-id", "o3", "--json").json
     pid = str(fleet.pid(first))
     assert (shown["lease"]["holder"].split(":")[1], shown["daemons"]) == (pid, [shown["lease"]["holder"]])
     table = fleet.program(9).run("status", "--config", fleet.config, "--ontology-id", "o3").out
@@ -172,12 +176,17 @@ def test_a_waiter_that_died_keeps_a_source_from_its_daemon_for_a_lease_at_most(f
     eventually(lambda: fleet.loads() == [10], 30)
 
 
-def test_daemons_outlive_a_restart_of_their_server(tmp_path: Path) -> None:
-    folder = tmp_path / "server"
-    folder.mkdir()
-    for parent in [folder, *folder.parents][:4]:
-        parent.chmod(0o755)
-    own = server.started(folder, fsync="off")
+@pytest.fixture
+def own() -> Iterator[Server]:
+    """A server that no other test has."""
+    folder = Path(tempfile.mkdtemp(prefix="postgresql-", dir="/tmp"))
+    one = server.started(folder, fsync="off")
+    yield one
+    one.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_daemons_outlive_a_restart_of_their_server(own: Server, tmp_path: Path) -> None:
     fleet = Fleet(own, tmp_path)
     try:
         fleet.join()
@@ -196,7 +205,6 @@ def test_daemons_outlive_a_restart_of_their_server(tmp_path: Path) -> None:
         fleet.assert_whole()
     finally:
         fleet.close()
-        own.stop()
 
 
 def get(port: int, path: str) -> tuple[int, str]:

@@ -133,7 +133,8 @@ class Tenure:
                 self._ask(ontology_id, "lease renewed")
         for ontology_id in renewed.lost:
             self._drop(ontology_id)
-            log.warning("lease lost", ontology_id=ontology_id)
+            with structlog.contextvars.bound_contextvars(ontology_id=ontology_id):
+                log.warning("lease lost")
             self._ask(ontology_id, "lease lost")
 
     def _leave_some(self, leaving: set[str]) -> None:
@@ -151,13 +152,13 @@ class Tenure:
         self._tokens[ontology_id] = token
         US.keep(database, ontology_id, token)
         self._valid_until[ontology_id] = began + self._config.postgresql.lease
-        log.info("lease taken", ontology_id=ontology_id, token=token, daemons=count)
+        log.info("lease taken", token=token, daemons=count)
         self._ask(ontology_id, "lease taken")
 
     def _give_up(self, database: PostgresDatabase, ontology_id: str, count: int) -> None:
         lease.give_up(database, ontology_id, self._tokens[ontology_id])
         self._drop(ontology_id)
-        log.info("lease given up", ontology_id=ontology_id, daemons=count)
+        log.info("lease given up", daemons=count)
         self._ask(ontology_id, "lease given up")
 
     def _pass_on(self, database: PostgresDatabase) -> None:

@@ -9,9 +9,10 @@ from visionflow_daemon.storage.leaseholder import US
 from visionflow_daemon.storage.postgresql import PostgresDatabase
 
 SEEN = (
-    "INSERT INTO daemons (daemon_id, started_at, alive_until, ontologies)"
-    " VALUES (?, clock_timestamp(), clock_timestamp() + make_interval(secs => ?), ?)"
-    " ON CONFLICT (daemon_id) DO UPDATE SET alive_until = excluded.alive_until, ontologies = excluded.ontologies"
+    "INSERT INTO daemons (daemon_id, started_at, seen_at, alive_until, ontologies)"
+    " VALUES (?, clock_timestamp(), clock_timestamp(), clock_timestamp() + make_interval(secs => ?), ?)"
+    " ON CONFLICT (daemon_id) DO UPDATE SET seen_at = excluded.seen_at, alive_until = excluded.alive_until,"
+    " ontologies = excluded.ontologies"
 )
 GONE = "DELETE FROM daemons WHERE daemon_id = ?"
 LONG_GONE = "DELETE FROM daemons WHERE alive_until < clock_timestamp() - make_interval(secs => ?)"

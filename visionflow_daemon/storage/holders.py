@@ -13,14 +13,24 @@ def _text(column: str) -> str:
     return f"to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
 
 
+NOT_TO_COME = "clock_timestamp() + interval '1 second'"
+"""What was noted at a later time than that was noted before the server's clock was set back, and tells nothing."""
+
+WANTED_SECONDS = 3.0
+"""For how long whoever waits for a lease is known to wait, unless they say so again."""
+
+IS_HELD = f"leases.holder IS NOT NULL AND leases.expires_at > clock_timestamp() AND leases.renewed_at <= {NOT_TO_COME}"
+IS_WANTED = (
+    "COALESCE(leases.wanted_until > clock_timestamp()"
+    f" AND leases.wanted_until <= {NOT_TO_COME} + make_interval(secs => {WANTED_SECONDS}), FALSE)"
+)
 SHOWN = (
-    f"SELECT ontology_id, holder, {_text('since')}, {_text('expires_at')},"
-    " wanted_until IS NOT NULL AND wanted_until > clock_timestamp(), asked_at::text"
-    " FROM leases WHERE holder IS NOT NULL AND expires_at > clock_timestamp()"
+    f"SELECT ontology_id, holder, {_text('since')}, {_text('expires_at')}, {IS_WANTED}, asked_at::text"
+    f" FROM leases WHERE {IS_HELD}"
 )
 ALIVE = (
     "SELECT daemon_id, o.value FROM daemons, jsonb_array_elements_text(ontologies) AS o (value)"
-    " WHERE alive_until > clock_timestamp()"
+    f" WHERE alive_until > clock_timestamp() AND seen_at <= {NOT_TO_COME}"
 )
 
 

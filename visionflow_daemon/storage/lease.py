@@ -18,7 +18,7 @@ import structlog
 from visionflow_daemon.errors import LeaseError, LockedError
 from visionflow_daemon.storage import trouble
 from visionflow_daemon.storage.database import ANY_OF, Database, array
-from visionflow_daemon.storage.holders import leases
+from visionflow_daemon.storage.holders import IS_HELD, IS_WANTED, WANTED_SECONDS, leases
 from visionflow_daemon.storage.leaseholder import US
 from visionflow_daemon.storage.postgresql import Check, Fence, PostgresDatabase
 
@@ -31,24 +31,26 @@ RENEWALS = 3
 """How often a lease is renewed before it would end."""
 
 UNTIL = "clock_timestamp() + make_interval(secs => ?)"
-HELD = "SELECT 1 FROM leases WHERE ontology_id = ? AND holder IS NOT NULL AND expires_at > clock_timestamp()"
+HELD = f"SELECT 1 FROM leases WHERE ontology_id = ? AND {IS_HELD}"
 TAKE = (
-    f"INSERT INTO leases (ontology_id, token, holder, since, expires_at) VALUES (?, 1, ?, clock_timestamp(), {UNTIL})"
+    "INSERT INTO leases (ontology_id, token, holder, since, renewed_at, expires_at)"
+    f" VALUES (?, 1, ?, clock_timestamp(), clock_timestamp(), {UNTIL})"
     " ON CONFLICT (ontology_id) DO UPDATE SET token = leases.token + 1, holder = excluded.holder,"
-    " since = excluded.since, expires_at = excluded.expires_at, wanted_until = NULL"
-    " WHERE (leases.holder IS NULL OR leases.expires_at <= clock_timestamp())"
+    " since = excluded.since, renewed_at = excluded.renewed_at, expires_at = excluded.expires_at, wanted_until = NULL"
+    f" WHERE NOT COALESCE({IS_HELD}, FALSE)"
 )
 TAKE_NOW = f"{TAKE} RETURNING token"
-TAKE_UNWANTED = f"{TAKE} AND (leases.wanted_until IS NULL OR leases.wanted_until <= clock_timestamp()) RETURNING token"
+TAKE_UNWANTED = f"{TAKE} AND NOT {IS_WANTED} RETURNING token"
 WANT = f"UPDATE leases SET wanted_until = {UNTIL} WHERE ontology_id = ?"
 ASK = "UPDATE leases SET asked_at = clock_timestamp() WHERE ontology_id = ?"
-RENEW = f"UPDATE leases SET expires_at = {UNTIL} WHERE ontology_id = ? AND token = ? AND holder = ? RETURNING 1"
+RENEWED = f"renewed_at = clock_timestamp(), expires_at = {UNTIL}"
+RENEW = f"UPDATE leases SET {RENEWED} WHERE ontology_id = ? AND token = ? AND holder = ? RETURNING 1"
 RENEW_UNLOCKED = (
-    f"UPDATE leases SET expires_at = {UNTIL} WHERE ontology_id IN (SELECT ontology_id FROM leases"
+    f"UPDATE leases SET {RENEWED} WHERE ontology_id IN (SELECT ontology_id FROM leases"
     f" WHERE holder = ? AND ontology_id {ANY_OF} FOR UPDATE SKIP LOCKED) RETURNING ontology_id, token"
 )
 GIVE_UP = (
-    "UPDATE leases SET holder = NULL, since = NULL, expires_at = NULL"
+    "UPDATE leases SET holder = NULL, since = NULL, renewed_at = NULL, expires_at = NULL"
     " WHERE ontology_id = ? AND token = ? AND holder = ?"
 )
 # Of a server that crashed, the last taking may be lost, and its token given once more: only with the holder it tells.
@@ -157,17 +159,17 @@ def ask(database: PostgresDatabase, ontology_id: str) -> None:
 @contextmanager
 def unless_locked(ontology_id: str) -> Iterator[None]:
     """Do something with a lease, unless a transaction holds its row for long: nothing else is to wait for that."""
-    try:
-        yield
-    except peewee.DatabaseError as error:
-        if not trouble.is_busy(error) or trouble.is_lost(error):
-            raise
-        log.debug("lease locked", ontology_id=ontology_id)
+    with structlog.contextvars.bound_contextvars(ontology_id=ontology_id):
+        try:
+            yield
+        except peewee.DatabaseError as error:
+            if not trouble.is_busy(error) or trouble.is_lost(error):
+                raise
+            log.debug("lease locked")
 
 
 def _taken(database: PostgresDatabase, ontology_id: str, wait: float, sleep: Callable[[float], None]) -> int:
     """Take a lease, though others may want it, and tell its holder again and again that it is waited for."""
-    seconds = database.server.rules.lease
     deadline = time.monotonic() + wait
     told_until = float("-inf")
     while True:
@@ -180,8 +182,8 @@ def _taken(database: PostgresDatabase, ontology_id: str, wait: float, sleep: Cal
             raise LockedError(_who_holds(database, ontology_id))
         if now >= told_until:
             with unless_locked(ontology_id), database.transaction():
-                database.run(WANT, (min(seconds, deadline - now), ontology_id))
-            told_until = now + seconds / RENEWALS
+                database.run(WANT, (min(WANTED_SECONDS, deadline - now), ontology_id))
+            told_until = now + WANTED_SECONDS / RENEWALS
         sleep(max(0.0, min(POLL, deadline - now)))
 
 

@@ -1,0 +1,134 @@
+"""Clocks that jump, of daemons' machines and of the server's: sources may change hands, and nothing is written twice."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.postgresql import server
+from tests.postgresql.fleet import LEASE, Fleet
+from tests.postgresql.server import Server
+from tests.support import class_page, eventually
+
+LIBRARIES = [
+    *Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"),
+    *Path("/usr/lib64/faketime").glob("libfaketimeMT*"),
+]
+
+
+class Clock:
+    """A clock of its own for processes, whose time is off by as much as a file says."""
+
+    def __init__(self, file: Path) -> None:
+        if not LIBRARIES:
+            pytest.skip("libfaketime is not installed (Debian's package faketime)")
+        self._file = file
+        self.turn(0)
+
+    def turn(self, seconds: int) -> None:
+        """Be off by so many seconds from now on."""
+        aside = self._file.with_suffix(".new")
+        aside.write_text(f"{seconds:+d}\n")
+        aside.chmod(0o644)
+        aside.replace(self._file)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Have a process, and its children, go by this clock; but for what measures spans."""
+        return {
+            "LD_PRELOAD": str(LIBRARIES[0]),
+            "FAKETIME_TIMESTAMP_FILE": str(self._file),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that user postgres may enter."""
+    one = Path(tempfile.mkdtemp(prefix="postgresql-", dir="/tmp"))
+    one.chmod(0o755)
+    yield one
+    shutil.rmtree(one, ignore_errors=True)
+
+
+@pytest.fixture
+def clock(folder: Path) -> Clock:
+    """A clock that is right as yet."""
+    return Clock(folder / "clock")
+
+
+@pytest.fixture
+def of_that_clock(folder: Path, clock: Clock) -> Iterator[Server]:
+    """A server that goes by that clock."""
+    place = folder / "server"
+    place.mkdir()
+    one = server.started(place, clock.environment, fsync="off")
+    yield one
+    one.stop()
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[Fleet]:
+    """A fleet on the server that tests share."""
+    one = Fleet(server.shared(), tmp_path, 4)
+    yield one
+    one.close()
+
+
+def commit_to_all(fleet: Fleet, label: str) -> None:
+    for repo in fleet.repos:
+        repo.commit({f"{label}.md": class_page(f"urn:t:{label}", label)})
+
+
+def followed(fleet: Fleet, label: str) -> bool:
+    return fleet.count(f"SELECT COUNT(*) FROM owl_classes WHERE label = '{label}'") == len(fleet.repos)
+
+
+def test_the_clock_of_a_daemons_machine_counts_for_nothing(fleet: Fleet, clock: Clock) -> None:
+    one = fleet.join(environment=clock.environment)
+    fleet.join()
+    eventually(lambda: fleet.loads() == [2, 2], 30)
+    before = fleet.holders()
+    for number, seconds in enumerate((3_600, -86_400, 10 * 365 * 86_400)):
+        clock.turn(seconds)
+        commit_to_all(fleet, f"after{number}")
+        eventually(lambda number=number: followed(fleet, f"after{number}"), 30)
+    assert fleet.holders() == before
+    assert "lease lost" not in {line["event"] for line in fleet.logged(one)}
+    clock.turn(0)
+    fleet.assert_one_writer()
+    fleet.assert_whole()
+
+
+@pytest.mark.parametrize("seconds", [3_600, -3_600], ids=["ahead", "back"])
+def test_the_servers_clock_may_jump(of_that_clock: Server, clock: Clock, tmp_path: Path, seconds: int) -> None:
+    fleet = Fleet(of_that_clock, tmp_path, 4)
+    try:
+        one = fleet.join()
+        two = fleet.join()
+        eventually(lambda: fleet.loads() == [2, 2], 30)
+        (was,) = fleet.rows("SELECT extract(epoch FROM clock_timestamp())::float")
+        fleet.repos[0].commit({f"p{n}.md": class_page(f"urn:t:{n}", f"P{n}") for n in range(150)})
+        clock.turn(seconds)
+        (now,) = fleet.rows("SELECT extract(epoch FROM clock_timestamp())::float")
+        assert abs(now[0] - was[0] - seconds) < 60  # the clock is the server's indeed
+        commit_to_all(fleet, "after")
+        eventually(lambda: followed(fleet, "after"), 60)
+        fleet.end(one, signal.SIGKILL)
+        clock.turn(2 * seconds)
+        began = time.monotonic()
+        eventually(lambda: fleet.holders() == {f"o{at}": fleet.pid(two) for at in range(4)}, 30)
+        assert time.monotonic() - began < LEASE + 3
+        commit_to_all(fleet, "last")
+        eventually(lambda: followed(fleet, "last"), 60)
+        fleet.assert_one_writer()
+        fleet.assert_whole()
+    finally:
+        fleet.close()
