@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -17,6 +18,7 @@ from tests.support import eventually
 from visionflow_daemon.errors import LeaseError, LockedError
 from visionflow_daemon.storage import lease
 from visionflow_daemon.storage.database import Database
+from visionflow_daemon.storage.heart import beating
 from visionflow_daemon.storage.hold import held_by_us
 from visionflow_daemon.storage.holders import alive, leases
 from visionflow_daemon.storage.leaseholder import US, Leaseholder
@@ -24,6 +26,7 @@ from visionflow_daemon.storage.migrate import open_migrated
 from visionflow_daemon.storage.postgresql import PostgresDatabase, open_postgresql
 from visionflow_daemon.storage.server import Server, ServerRules
 
+OVER = b"SELECT expires_at < clock_timestamp() FROM leases"
 WAITS = b"SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 LOCK = "SELECT 1 FROM leases WHERE ontology_id = 'o' FOR UPDATE"
 
@@ -137,7 +140,7 @@ def test_a_token_that_a_crash_of_the_server_gave_twice_is_one_holders(opened: Op
     assert said(database) == []
 
 
-def test_nobody_takes_a_lease_over_while_its_holder_commits(opened: Open, another: Other) -> None:
+def test_nobody_takes_a_lease_over_while_its_holder_commits(opened: Open, url: str, another: Other) -> None:
     database = opened(seconds=1)
     token = lease.take(database, "o")
     assert token
@@ -150,19 +153,15 @@ def test_nobody_takes_a_lease_over_while_its_holder_commits(opened: Open, anothe
         taken.set()
         other.close()
 
-    with ours.transaction():
+    with beating(database, "o", token), ours.transaction():
         ours.run("INSERT INTO said VALUES ('long')")
         ours.flush()
-        with psycopg.connect(database.peewee.database, password=PASSWORD, autocommit=True) as asker:
-            eventually(lambda: not asker.execute(lease.HELD.replace("?", "'o'").encode()).fetchall())
-            with another():
-                thread = threading.Thread(target=take)
-                thread.start()
-                waits = (
-                    b"SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-                )
-                eventually(lambda: bool(asker.execute(waits).fetchall()))
-                assert not taken.is_set()
+        with psycopg.connect(url, password=PASSWORD, autocommit=True) as asker, another():
+            eventually(lambda: asker.execute(OVER).fetchall() == [(True,)])
+            thread = threading.Thread(target=take)
+            thread.start()
+            eventually(lambda: bool(asker.execute(WAITS).fetchall()))
+            assert not taken.is_set()
     thread.join()
     assert (found, said(database)) == ([None], ["long"])  # a long transaction renews the lease at its end
     say(ours, "still ours")
@@ -320,3 +319,44 @@ def test_its_holder_keeps_a_lease_over_a_clock_that_is_set_back(opened: Open) ->
     say(database.fenced(lease.fence_of("o", tokens["o"])), "nobody took it")
     assert lease.renew(database, tokens).ours == {"o"}
     assert leases(database)["o"].is_ours
+
+
+@contextmanager
+def silent_holder(url: str, statement: str) -> Iterator[psycopg.Connection[Any]]:
+    """Be a session of another holder's, which says something in a pipeline, and then no more."""
+    name = "visionflow-daemon elsewhere:7"
+    with psycopg.connect(url, password=PASSWORD, autocommit=True, application_name=name) as one:
+        one.execute("SET idle_in_transaction_session_timeout = 200")
+        one.execute("SET statement_timeout = 200")
+        with suppress(psycopg.OperationalError), one.pipeline():
+            one.execute("BEGIN")
+            one.execute(statement.encode()).fetchall()
+            yield one
+
+
+def test_a_holder_that_fell_silent_in_a_transaction_is_ended(opened: Open, url: str, another: Other) -> None:
+    database = opened(seconds=1, busy_timeout=0.3)
+    with another():
+        assert lease.take(database, "o")
+    with silent_holder(url, LOCK) as silent:
+        eventually(lambda: not leases(database))
+        found: list[int] = []
+        eventually(lambda: bool(found.extend(filter(None, [lease.take(database, "o")])) or found), 10)
+        assert found == [2]
+        with pytest.raises(psycopg.OperationalError):
+            silent.execute("SELECT 1").fetchall()
+
+
+def test_a_holder_that_is_heard_of_is_not_ended(opened: Open, url: str, another: Other) -> None:
+    database = opened(seconds=1, busy_timeout=0.1)
+    with another():
+        assert lease.take(database, "o")
+    name = "visionflow-daemon elsewhere:7"
+    with silent_holder(url, LOCK) as busy, psycopg.connect(url, password=PASSWORD, application_name=name) as heart:
+        heart.autocommit = True
+        eventually(lambda: not leases(database))
+        for _ in range(10):
+            heart.execute("SELECT 1")
+            with lease.unless_locked("o"):
+                pytest.fail(f"taken: {lease.take(database, 'o')}")
+        assert busy.execute("SELECT 7").fetchall() == [(7,)]

@@ -21,6 +21,7 @@ from visionflow_daemon.storage.database import ANY_OF, Database, array
 from visionflow_daemon.storage.holders import IS_HELD, IS_WANTED, WANTED_SECONDS, leases
 from visionflow_daemon.storage.leaseholder import US
 from visionflow_daemon.storage.postgresql import Check, Fence, PostgresDatabase
+from visionflow_daemon.storage.silence import end_silent
 
 log = structlog.get_logger()
 
@@ -30,8 +31,11 @@ POLL = 0.2
 RENEWALS = 3
 """How often a lease is renewed before it would end."""
 
+SILENT = 1 - 1 / RENEWALS
+"""The share of a lease's time for which its holder has been silent at least when it is over."""
+
 UNTIL = "clock_timestamp() + make_interval(secs => ?)"
-HELD = f"SELECT 1 FROM leases WHERE ontology_id = ? AND {IS_HELD}"
+LOOK = f"SELECT COALESCE({IS_HELD}, FALSE), holder FROM leases WHERE ontology_id = ?"
 TAKE = (
     "INSERT INTO leases (ontology_id, token, holder, since, renewed_at, expires_at)"
     f" VALUES (?, 1, ?, clock_timestamp(), clock_timestamp(), {UNTIL})"
@@ -117,10 +121,13 @@ def fence_of(ontology_id: str, token: int) -> Fence:
 def take(database: PostgresDatabase, ontology_id: str, *, though_wanted: bool = False) -> int | None:
     """Take a lease that is free or over, unless somebody waits for it; give its token, None where it can't be had.
 
-    A look comes first, for taking waits for whoever has the row locked.
+    A look comes first, for taking waits for whoever has the row locked. Who let a lease run out may keep it so.
     """
-    if database.row(HELD, (ontology_id,)):
+    is_held, before = database.row(LOOK, (ontology_id,)) or (False, None)
+    if is_held:
         return None
+    if before is not None:
+        end_silent(database, before, database.server.rules.lease * SILENT)
     with database.transaction():
         found = database.row(
             TAKE_NOW if though_wanted else TAKE_UNWANTED, (ontology_id, US.name, database.server.rules.lease)

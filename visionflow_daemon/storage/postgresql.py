@@ -7,6 +7,7 @@ transaction that writes an ontology's facts holds it (ADR 0029).
 from __future__ import annotations
 
 import itertools
+import logging
 import re
 import select
 import threading
@@ -32,6 +33,8 @@ from visionflow_daemon.storage import trouble
 from visionflow_daemon.storage.database import BUSY_TIMEOUT, EACH_OF, EACH_ROW_OF, POSTGRESQL, Database, Row
 from visionflow_daemon.storage.leaseholder import US
 from visionflow_daemon.storage.server import Server, conninfo, server_address
+
+logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # what it complains of, it also raises
 
 STREAMED = 1_000
 """Rows that are fetched at once of a result that is streamed."""
@@ -153,7 +156,7 @@ class PostgresDatabase(Database):
             prefer_psycopg3=True,
             connect_timeout=max(2, round(rules.connect_timeout)),  # libpq takes whole seconds, and 1 for 2
             prepare_threshold=None if rules.pgbouncer else 5,
-            application_name=f"visionflow-daemon {US.is_known_as}",
+            application_name=session_name(US.is_known_as),
             keepalives_idle=10,
             keepalives_interval=5,
             keepalives_count=3,
@@ -375,6 +378,11 @@ def open_postgresql(
         words = trouble.in_words(error, database.name)
         raise (words or DatabaseError(f"can't open the database {database.name}: {error}")) from error
     return database
+
+
+def session_name(process: str) -> str:
+    """Name the sessions of a process, as the server shows them: it cuts a name to 63 bytes."""
+    return f"visionflow-daemon {process}"[:63]
 
 
 @cache
