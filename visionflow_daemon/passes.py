@@ -98,7 +98,7 @@ def attempt(source: Source, job: Job, services: Services) -> Attempt:
     try:
         summary = sync(source, job, services)
         if summary.run_id is not None:
-            for iri, paths in files.declared_twice(services.database, summary.ontology_id):
+            for iri, paths in services.asked(lambda: files.declared_twice(services.database, summary.ontology_id)):
                 log.warning("class described by several files", class_iri=iri, paths=paths, used=paths[0])
     except Exception as error:  # noqa: BLE001 - `failed` logs it, with its traceback where it is a fault of ours
         return failed(error)

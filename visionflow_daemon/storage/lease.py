@@ -19,6 +19,7 @@ import peewee
 import structlog
 
 from visionflow_daemon.errors import LeaseError, LockedError
+from visionflow_daemon.storage import trouble
 from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.holders import leases
 from visionflow_daemon.storage.postgresql import Check, Fence, PostgresDatabase
@@ -27,6 +28,9 @@ log = structlog.get_logger()
 
 POLL = 0.2
 """Seconds between two looks at a lease that another holds."""
+
+POLL_AWAY = 1.0
+"""Seconds between two attempts to reach a server that is away."""
 
 RENEWALS = 3
 """How often a lease is renewed before it would end."""
@@ -150,7 +154,7 @@ def give_up(database: Database, ontology_id: str, token: int) -> None:
 def _taken(database: PostgresDatabase, ontology_id: str, wait: float, sleep: Callable[[float], None]) -> int:
     deadline = time.monotonic() + wait
     is_said = False
-    while (token := take(database, ontology_id, though_wanted=True)) is None:
+    while (token := _asked(database, ontology_id, sleep)) is None:
         left = deadline - time.monotonic()
         if left <= 0:
             held = leases(database).get(ontology_id)
@@ -164,6 +168,18 @@ def _taken(database: PostgresDatabase, ontology_id: str, wait: float, sleep: Cal
             is_said = True
         sleep(min(POLL, left))
     return token
+
+
+def _asked(database: PostgresDatabase, ontology_id: str, sleep: Callable[[float], None]) -> int | None:
+    """Try to take a lease, and wait for a server that is away; None where it is another's."""
+    deadline = time.monotonic() + database.patience
+    while True:
+        try:
+            return take(database, ontology_id, though_wanted=True)
+        except (peewee.DatabaseError, peewee.InterfaceError) as error:
+            if not trouble.is_lost(error) or time.monotonic() > deadline:
+                raise
+        sleep(POLL_AWAY)
 
 
 def _beat(database: PostgresDatabase, ontology_id: str, token: int, is_over: threading.Event) -> None:
