@@ -7,6 +7,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,7 @@ def test_the_clock_of_a_daemons_machine_counts_for_nothing(fleet: Fleet, clock: 
     for number, seconds in enumerate((3_600, -86_400, 10 * 365 * 86_400)):
         clock.turn(seconds)
         commit_to_all(fleet, f"after{number}")
-        eventually(lambda number=number: followed(fleet, f"after{number}"), 30)
+        eventually(partial(followed, fleet, f"after{number}"), 30)
     assert fleet.holders() == before
     assert "lease lost" not in {line["event"] for line in fleet.logged(one)}
     clock.turn(0)

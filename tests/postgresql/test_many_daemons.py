@@ -18,9 +18,11 @@ import pytest
 from tests.postgresql import server
 from tests.postgresql.fleet import LEASE, Fleet
 from tests.postgresql.server import Server
-from tests.support import assert_documented, class_page, eventually
+from tests.support import Content, assert_documented, class_page, eventually
 
-MANY = {f"p{number}.md": class_page(f"urn:t:{number}", f"P{number}") for number in range(400)}
+MANY: dict[bytes | str, Content] = {
+    f"p{number}.md": class_page(f"urn:t:{number}", f"P{number}") for number in range(400)
+}
 OF_O0 = "SELECT COUNT(*) FROM source_files WHERE ontology_id = 'o0'"
 
 

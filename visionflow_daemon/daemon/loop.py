@@ -52,7 +52,7 @@ class Loop:
         self._around = around
         self._is_over = threading.Event()
         self._is_changed = threading.Event()
-        self._store = Store()
+        self._store = Store(self._is_over.is_set)
         self._pool = Pool(1)
         self._fetches = Fetches()
         self._status = Status(around.notify)
@@ -161,7 +161,9 @@ class Loop:
             return
         if self._tenure is not None:
             self._tenure.close()
-        self._tenure = Tenure(config, self._around.wake.ask, lambda: self._underway.ontologies)
+        self._tenure = Tenure(
+            config, self._around.wake.ask, lambda: self._underway.ontologies, is_over=self._is_over.is_set
+        )
 
     def _refuse_lower_rollout(self, config: Config) -> None:
         """Raise ConfigError where live files would go; at a start, each pass looks into the database itself."""

@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Collection
+from dataclasses import replace
 
 import peewee
 import structlog
@@ -25,6 +26,7 @@ from visionflow_daemon.storage.holders import Lease, alive, leases
 from visionflow_daemon.storage.lease import RENEWALS, unless_locked
 from visionflow_daemon.storage.leaseholder import US
 from visionflow_daemon.storage.postgresql import PostgresDatabase, open_postgresql
+from visionflow_daemon.storage.server import never
 
 log = structlog.get_logger()
 
@@ -32,7 +34,8 @@ log = structlog.get_logger()
 class Tenure:
     """Keeps this daemon's leases, in a thread of its own; what it offers may be called from any.
 
-    `ask` asks for a pass of a source that has become ours, or is no longer; `busy` names the passes under way.
+    `ask` asks for a pass of a source that has become ours, or is no longer; `busy` names the passes under way;
+    `is_over` tells whether the daemon is to end.
     """
 
     def __init__(
@@ -41,7 +44,9 @@ class Tenure:
         ask: Callable[[str, str], None],
         busy: Callable[[], Collection[str]],
         monotonic: Callable[[], float] = time.monotonic,
+        is_over: Callable[[], bool] = never,
     ) -> None:
+        self._daemon_is_over = is_over
         self._config = config
         self._ask = ask
         self._busy = busy
@@ -185,15 +190,15 @@ class Tenure:
 
     def _connected(self) -> PostgresDatabase:
         if self._database is None:
-            made, applied = open_to_write(self._config)  # the schema is due before the leases are
+            # The schema is due before the leases are.
+            made, applied = open_to_write(self._config, is_over=self._daemon_is_over)
             made.close()
             made.end()
             for migration in applied:
                 log.info("migration applied", version=migration.version, name=migration.name)
             patience = self._config.postgresql.lease / RENEWALS / 4
-            self._database = open_postgresql(
-                self._config.database, server_of(self._config, os.environ), busy_timeout=patience
-            )
+            server = replace(server_of(self._config, os.environ), is_over=self._daemon_is_over)
+            self._database = open_postgresql(self._config.database, server, busy_timeout=patience)
             US.keeps_leases(self._database)
             daemons.forget_long_gone(self._database)
         return self._database

@@ -17,16 +17,19 @@ import structlog
 
 from visionflow_daemon.errors import LeaseError, LockedError
 from visionflow_daemon.storage import trouble
+from visionflow_daemon.storage.abandoned import end_abandoned
 from visionflow_daemon.storage.database import ANY_OF, Database, array
 from visionflow_daemon.storage.holders import IS_HELD, IS_WANTED, WANTED_SECONDS, leases
 from visionflow_daemon.storage.leaseholder import US
 from visionflow_daemon.storage.postgresql import Check, Fence, PostgresDatabase
-from visionflow_daemon.storage.silence import end_silent
 
 log = structlog.get_logger()
 
 POLL = 0.2
 """Seconds between two looks at a lease that another holds."""
+
+POLL_AWAY = 1.0
+"""Seconds between two attempts to reach a server that is away."""
 
 RENEWALS = 3
 """How often a lease is renewed before it would end."""
@@ -127,7 +130,7 @@ def take(database: PostgresDatabase, ontology_id: str, *, though_wanted: bool = 
     if is_held:
         return None
     if before is not None:
-        end_silent(database, before, database.server.rules.lease * SILENT)
+        end_abandoned(database, before, database.server.rules.lease * SILENT)
     with database.transaction():
         found = database.row(
             TAKE_NOW if though_wanted else TAKE_UNWANTED, (ontology_id, US.name, database.server.rules.lease)
@@ -181,7 +184,7 @@ def _taken(database: PostgresDatabase, ontology_id: str, wait: float, sleep: Cal
     told_until = float("-inf")
     while True:
         with unless_locked(ontology_id):
-            token = take(database, ontology_id, though_wanted=True)
+            token = _asked(database, ontology_id, sleep)
             if token is not None:
                 return token
         now = time.monotonic()
@@ -192,6 +195,18 @@ def _taken(database: PostgresDatabase, ontology_id: str, wait: float, sleep: Cal
                 database.run(WANT, (min(WANTED_SECONDS, deadline - now), ontology_id))
             told_until = now + WANTED_SECONDS / RENEWALS
         sleep(max(0.0, min(POLL, deadline - now)))
+
+
+def _asked(database: PostgresDatabase, ontology_id: str, sleep: Callable[[float], None]) -> int | None:
+    """Try to take a lease, and wait for a server that is away; None where it is another's."""
+    deadline = time.monotonic() + database.patience
+    while True:
+        try:
+            return take(database, ontology_id, though_wanted=True)
+        except (peewee.DatabaseError, peewee.InterfaceError) as error:
+            if not trouble.is_lost(error) or time.monotonic() > deadline:
+                raise
+        sleep(POLL_AWAY)
 
 
 def _who_holds(database: Database, ontology_id: str) -> str:

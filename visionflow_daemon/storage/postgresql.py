@@ -33,6 +33,7 @@ from visionflow_daemon.storage import trouble
 from visionflow_daemon.storage.database import BUSY_TIMEOUT, EACH_OF, EACH_ROW_OF, POSTGRESQL, Database, Row
 from visionflow_daemon.storage.leaseholder import US
 from visionflow_daemon.storage.server import Server, conninfo, server_address
+from visionflow_daemon.storage.silence import Adapter, Connection, Silence
 
 logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # what it complains of, it also raises
 
@@ -111,6 +112,10 @@ class _Here:
     check: Check = unchecked
 
 
+class _Pooled(PooledPostgresqlDatabase):  # type: ignore[misc]
+    psycopg3_adapter = Adapter
+
+
 class PostgresDatabase(Database):
     """A database of a server's; each thread takes a connection out of the pool, and gives it back by `close`.
 
@@ -148,8 +153,9 @@ class PostgresDatabase(Database):
             given["options"] = " ".join([*_own_options(url), *(f"-c {name}={settings[name]}" for name in settings)])
         if (password := server.password()) is not None:
             given["password"] = password
-        self.peewee = PooledPostgresqlDatabase(
+        self.peewee = _Pooled(
             conninfo(url),
+            silence=Silence(rules.statement_timeout, server.is_over),
             max_connections=rules.connections,
             stale_timeout=STALE_SECONDS,
             timeout=max(1, int(rules.patience)),
@@ -171,6 +177,8 @@ class PostgresDatabase(Database):
 
     def run(self, sql: str, parameters: Sequence[Any] = ()) -> Any:  # noqa: ANN401 - a DB-API cursor has no type
         """Execute one statement and give its cursor."""
+        if not self._is_within:
+            self._awake()
         with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
             cursor = self.peewee.cursor()
             text, order = translated(sql)
@@ -204,6 +212,7 @@ class PostgresDatabase(Database):
         """Write in one transaction, whose statements go to the server together until a result is asked for."""
         asked = time.perf_counter()
         self._awake()
+        self._is_within = True
         try:
             with peewee.__exception_wrapper__, self.peewee.connection().pipeline() as pipeline:  # type: ignore[attr-defined]
                 here = self._here = _Here(pipeline)
@@ -220,6 +229,8 @@ class PostgresDatabase(Database):
         except BaseException:
             self._undone()
             raise
+        finally:
+            self._is_within = False
         self.observe(began - asked, time.perf_counter() - began)
         if self._fence is not unfenced and next(self._commits) in LOOKED_AT:
             with suppress(peewee.DatabaseError):  # what was committed stands, whatever comes of this
@@ -239,10 +250,11 @@ class PostgresDatabase(Database):
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """Read in one transaction, so that several queries see one state."""
-        if self._is_within():
+        if self._is_within:
             yield
             return
         self._awake()
+        self._is_within = True
         try:
             self.peewee.execute_sql(SNAPSHOT, None)
             yield
@@ -250,10 +262,13 @@ class PostgresDatabase(Database):
         except BaseException:
             self._undone()
             raise
+        finally:
+            self._is_within = False
 
     def settle(self) -> None:
         """Wait until the server's disk has all that was committed."""
         self._awake()
+        self._is_within = True
         try:
             self.peewee.execute_sql("BEGIN; SET LOCAL synchronous_commit = on", None)
             self.run("SELECT txid_current()")  # a transaction that writes nothing would wait for nothing
@@ -261,6 +276,8 @@ class PostgresDatabase(Database):
         except BaseException:
             self._undone()
             raise
+        finally:
+            self._is_within = False
 
     def begin_pass(self, ontology_id: str, run_id: str) -> None:
         """Note, within a transaction, that a pass begins: in a table that a crash of the server empties."""
@@ -279,6 +296,7 @@ class PostgresDatabase(Database):
 
     def prepare_to_alter(self) -> None:
         """Give statements that change tables all the time that they need."""
+        self._connection.is_patient = True
         self.run("SELECT set_config('statement_timeout', '0', true)")
 
     def connected(self) -> None:
@@ -337,8 +355,10 @@ class PostgresDatabase(Database):
     def _awake(self) -> None:
         """See that this thread has a connection, and none that the server has closed since it was last used."""
         self.connected()
-        socket = self.peewee.connection().pgconn.socket
-        if select.select([socket], [], [], 0)[0]:  # nothing is due from the server: this is its farewell
+        connection = self._connection
+        connection.is_patient = False
+        # Nothing is due from the server: what there is to read is its farewell.
+        if connection.closed or select.select([connection.pgconn.socket], [], [], 0)[0]:
             self._thrown_away()
             self.connected()
 
@@ -358,11 +378,19 @@ class PostgresDatabase(Database):
             self.peewee.manual_close()
         self.peewee.close_idle()
 
+    @property
+    def _connection(self) -> Connection:
+        connection: Connection = self.peewee.connection()
+        return connection
+
+    @property
     def _is_within(self) -> bool:
-        return (
-            not self.peewee.is_closed()
-            and self.peewee.connection().info.transaction_status is not TransactionStatus.IDLE
-        )
+        """Whether this thread is in a transaction, even on a lost connection: no statement of it may come through."""
+        return getattr(self._threads, "is_within", False)
+
+    @_is_within.setter
+    def _is_within(self, is_within: bool) -> None:
+        self._threads.is_within = is_within
 
 
 def open_postgresql(

@@ -1,39 +1,92 @@
-"""Ends what a process that fell silent has left open in the server: its transactions keep rows locked.
+"""How long a PostgreSQL server may be silent: its client library waits for an answer for ever.
 
-The server does that by itself for a client that idles within a transaction, but not for one whose statements come in a
-pipeline: between two of them, the server waits for more, however long, and no timeout of PostgreSQL's before version 17
-counts there. A paused process would keep the row of its lease locked until somebody woke it.
+A statement's time limit is kept by the server, and one that is stopped keeps none; TCP's limits notice that a machine
+is gone, but not that a process hangs. So each wait is looked at here: it ends where the limit is long over, or soon
+after the program is told to end. The connection is closed then, as if it were lost.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
+import time
+from collections.abc import Callable, Generator
+from typing import Any, TypeVar
 
 import peewee
-import structlog
+import psycopg
+from psycopg.waiting import Ready, Wait
 
-from visionflow_daemon.storage.holders import NOT_TO_COME
-from visionflow_daemon.storage.leaseholder import shown
-from visionflow_daemon.storage.postgresql import PostgresDatabase, session_name
+Result = TypeVar("Result")
 
-log = structlog.get_logger()
+BEYOND = 5.0
+"""Seconds that an answer may come later than the server was told to give up."""
 
-# A process that lives is heard of: by what renews its leases, however long a transaction of its own takes.
-END = (
-    "SELECT COUNT(pg_terminate_backend(a.pid)) FROM pg_stat_activity a"
-    " WHERE a.datname = current_database() AND a.application_name = ? AND a.xact_start IS NOT NULL"
-    " AND NOT EXISTS (SELECT 1 FROM pg_stat_activity b WHERE b.datname = a.datname"
-    f" AND b.application_name = a.application_name AND b.query_start <= {NOT_TO_COME}"
-    " AND b.query_start > clock_timestamp() - make_interval(secs => ?))"
-)
+AT_THE_END = 2.0
+"""Seconds that a silent server is waited for once the program is told to end."""
 
 
-def end_silent(database: PostgresDatabase, holder: str, seconds: float) -> None:
-    """End the transactions of a holder from whom nothing was heard for so many seconds, in any of its sessions.
+class Silence:
+    """What one database's connections bear. `is_over` tells whether the program is to end."""
 
-    Where the server doesn't tell who they are, or lets nobody end them, they end when the connection does.
-    """
-    with suppress(peewee.DatabaseError, peewee.InterfaceError):
-        (ended,) = database.row(END, (session_name(shown(holder)), seconds)) or (0,)
-        if ended:
-            log.warning("silent sessions ended", holder=shown(holder), sessions=ended)
+    def __init__(self, statement_timeout: float, is_over: Callable[[], bool]) -> None:
+        self._longest = statement_timeout + BEYOND
+        self._is_over = is_over
+        self._is_given_up = False
+
+    def unborne(self, seconds: float, *, is_patient: bool) -> str | None:
+        """Say why a silence of so many seconds is borne no longer; None where it is."""
+        if seconds > AT_THE_END and self._is_over():
+            self._is_given_up = True
+            return "the server is silent, and the program is to end"
+        if seconds > self._longest and not is_patient:
+            return f"the server has been silent for {seconds:.0f} seconds"
+        return None
+
+    def connect(self, **given: Any) -> Connection:  # noqa: ANN401 - what psycopg takes
+        """Connect. Raises psycopg's OperationalError: at once, where the end has come, and the server was silent."""
+        if self._is_given_up:
+            raise psycopg.OperationalError("the server was silent, and the program is to end")
+        try:
+            connection = Connection.connect(**given)
+        except psycopg.errors.ConnectionTimeout:
+            self._is_given_up = self._is_over()
+            raise
+        connection.silence = self
+        return connection
+
+
+class Connection(psycopg.Connection[Any]):
+    """A connection that bears a silence of its server for a while alone; one that is patient, any statement's."""
+
+    silence: Silence | None = None
+    is_patient = False
+
+    def wait(self, gen: Generator[Wait, Ready | int, Result], *given: Any, **named: Any) -> Result:  # noqa: ANN401
+        """Wait for what the server has to say."""
+        return super().wait(self._heard(gen), *given, **named)
+
+    def _heard(self, gen: Generator[Wait, Ready | int, Result]) -> Generator[Wait, Ready | int, Result]:
+        """Pass on what a wait is about and what comes of it, and look at the time where nothing comes."""
+        heard_at = time.monotonic()
+        try:
+            wanted = next(gen)
+            while True:
+                ready = yield wanted
+                now = time.monotonic()
+                if ready:
+                    heard_at = now
+                elif self.silence and (why := self.silence.unborne(now - heard_at, is_patient=self.is_patient)):
+                    self.pgconn.finish()
+                    raise psycopg.OperationalError(why)
+                wanted = gen.send(ready)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+
+
+class Adapter(peewee.Psycopg3Adapter):
+    """How Peewee connects: through what a database's connections bear."""
+
+    def connect(self, db: Any, **params: Any) -> Connection:  # noqa: ANN401 - as Peewee has it
+        """Connect."""
+        silence: Silence = params.pop("silence")
+        return silence.connect(conninfo=db.database, **params)
