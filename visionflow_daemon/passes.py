@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import structlog
 
 from visionflow_daemon.config.secrets import credentials, server_of
 from visionflow_daemon.config.values import FOLLOW_WORKTREE, Config, SourceConfig
-from visionflow_daemon.errors import ExitCode, HeldError, StillHeldError, StoppedError, VisionflowError
+from visionflow_daemon.errors import ExitCode, HeldError, LeaseError, StillHeldError, StoppedError, VisionflowError
 from visionflow_daemon.git import clone
 from visionflow_daemon.git.credentials import Credentials
 from visionflow_daemon.git.worktree import store
@@ -20,6 +21,7 @@ from visionflow_daemon.storage import files
 from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.migrate import Migration, open_migrated
 from visionflow_daemon.storage.opening import address
+from visionflow_daemon.storage.server import never
 from visionflow_daemon.sync import checked
 from visionflow_daemon.sync.job import Job, Services
 from visionflow_daemon.sync.retry import FailureClass, judge
@@ -39,17 +41,20 @@ class Attempt:
     error: Exception | None = None
 
 
-def open_to_write(config: Config, to: int | None = None) -> tuple[Database, list[Migration]]:
+def open_to_write(
+    config: Config, to: int | None = None, is_over: Callable[[], bool] = never
+) -> tuple[Database, list[Migration]]:
     """Open the configured database to write it, with its schema up to date, or at a version.
 
-    Gives what was applied for that. Raises what storage/migrate.py does, and ConfigError for a secret without a file.
+    Gives what was applied for that. `is_over` tells whether the program is to end, and waits for no silent server.
+    Raises what storage/migrate.py does, and ConfigError for a secret without a file.
     """
     return open_migrated(
         config.database,
         config.base,
         busy_timeout=config.sync.busy_timeout,
         to=to,
-        server=server_of(config, os.environ),
+        server=replace(server_of(config, os.environ), is_over=is_over),
     )
 
 
@@ -93,7 +98,7 @@ def attempt(source: Source, job: Job, services: Services) -> Attempt:
     try:
         summary = sync(source, job, services)
         if summary.run_id is not None:
-            for iri, paths in files.declared_twice(services.database, summary.ontology_id):
+            for iri, paths in services.asked(lambda: files.declared_twice(services.database, summary.ontology_id)):
                 log.warning("class described by several files", class_iri=iri, paths=paths, used=paths[0])
     except Exception as error:  # noqa: BLE001 - `failed` logs it, with its traceback where it is a fault of ours
         return failed(error)
@@ -113,6 +118,8 @@ def failed(error: Exception) -> Attempt:
             log.warning("pass held", reason=reason, exit_code=int(error.exit_code))
         case StoppedError():
             log.info("pass stopped", reason=reason)
+        case LeaseError():
+            log.warning("pass overtaken", reason=reason)
         case VisionflowError():
             log.error("pass failed", reason=reason, exit_code=int(error.exit_code))
         case _:

@@ -4,16 +4,19 @@ CREATE TABLE leases (
     token         BIGINT NOT NULL,               -- greater with each holder; every transaction of a pass checks it
     holder        TEXT COLLATE "C",              -- host, process and a mark of its own; NULL: nobody
     since         TIMESTAMPTZ,
+    renewed_at    TIMESTAMPTZ,                   -- a time to come says that the server's clock was set back: it is over
     expires_at    TIMESTAMPTZ,
-    wanted_until  TIMESTAMPTZ                    -- until then, a daemon that holds it idle leaves it to who waits
+    wanted_until  TIMESTAMPTZ,                   -- until then, a daemon that holds it idle leaves it to who waits
+    asked_at      TIMESTAMPTZ                    -- when a daemon that doesn't hold it was last asked for a pass
 );
 
 -- The daemons that are alive, and what they could work on: each holds its share.
 CREATE TABLE daemons (
-    daemon_id   TEXT COLLATE "C" NOT NULL PRIMARY KEY,
-    started_at  TIMESTAMPTZ NOT NULL,
-    seen_at     TIMESTAMPTZ NOT NULL,
-    ontologies  JSONB NOT NULL                   -- array of the ontologies in its configuration
+    daemon_id    TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    started_at   TIMESTAMPTZ NOT NULL,
+    seen_at      TIMESTAMPTZ NOT NULL,           -- as renewed_at above
+    alive_until  TIMESTAMPTZ NOT NULL,           -- unless it gives another sign of life
+    ontologies   JSONB NOT NULL                  -- array of the ontologies in its configuration
 );
 
 -- Passes under way, in a table that a crash of the server empties: commits that don't wait for the disk may be lost with

@@ -23,11 +23,12 @@ PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: in
 
 @dataclass(slots=True)
 class Server:
-    """One server. `settings` are its own, such as fsync."""
+    """One server. `settings` are its own, such as fsync; `environment` is laid over ours."""
 
     folder: Path
     port: int
     settings: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
 
     def set_up(self) -> None:
         """Make its data directory."""
@@ -87,8 +88,9 @@ class Server:
 
     def do(self, program: str, *arguments: str) -> None:
         """Run one of PostgreSQL's programs, as the user it wants."""
+        given = [f"{name}={value}" for name, value in self.environment.items()]
         done = subprocess.run(
-            [*_under(), str(PROGRAMS[-1] / program), *arguments],
+            [*_under(), "env", *given, str(PROGRAMS[-1] / program), *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,  # a server that is started keeps what it was given, and no pipe would end
             stderr=subprocess.DEVNULL,
@@ -98,7 +100,7 @@ class Server:
         assert done.returncode == 0, (program, arguments, _tail(self.folder / "log"))
 
 
-def started(folder: Path, **settings: str) -> Server:
+def started(folder: Path, environment: dict[str, str] | None = None, **settings: str) -> Server:
     """Set up and start a server, or skip the test."""
     if not PROGRAMS:
         pytest.skip("no PostgreSQL server is installed (Debian's package postgresql)")
@@ -106,6 +108,7 @@ def started(folder: Path, **settings: str) -> Server:
         pytest.skip("PostgreSQL does not run as root, and setpriv is missing")
     server = Server(folder, free_port(), settings)
     server.set_up()
+    server.environment |= environment or {}
     server.start()
     return server
 

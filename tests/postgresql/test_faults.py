@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -18,16 +17,6 @@ from tests.postgresql.server import PASSWORD, Server
 from tests.support import Daemon, Repo, class_page, eventually
 
 PAGES = 600
-
-
-@pytest.fixture(scope="module")
-def own() -> Iterator[Server]:
-    """A server of these tests' own, that keeps what it says it keeps."""
-    folder = Path(tempfile.mkdtemp(prefix="postgresql-", dir="/tmp"))
-    one = server.started(folder, fsync="on", max_connections="30")
-    yield one
-    one.stop()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
@@ -102,7 +91,7 @@ def crash(own: Server) -> None:
 
 
 def end_all_sessions(own: Server) -> None:
-    own.rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'visionflow-daemon'")
+    own.rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'visionflow-daemon%'")
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from visionflow_daemon.cli.bar import Bar, Screen
 from visionflow_daemon.cli.side_by_side import side_by_side
 from visionflow_daemon.config.values import Config, SourceConfig
 from visionflow_daemon.environment import state_directory
-from visionflow_daemon.errors import ConfigError, ExitCode
+from visionflow_daemon.errors import ConfigError, ExitCode, StoppedError
 from visionflow_daemon.git import repository
 from visionflow_daemon.logs import LineSink
 from visionflow_daemon.passes import Attempt, attempt, job_of, open_to_write, source_of
@@ -59,29 +59,34 @@ def run(config: Config, sink: LineSink, how: How) -> ExitCode:
     if not config.sources:
         raise ConfigError("no source: give --source URL-OR-PATH, or a --config file with a [[sources]] section")
     repository.configure(config.network)
-    database, applied = open_to_write(config)
-    try:
-        for migration in applied:
-            log.info("migration applied", version=migration.version, name=migration.name)
-        done = _run_all(config, database, sink, how)
-        is_one = len(config.sources) == 1
-        for source, each in zip(config.sources, done, strict=True):
-            _tell(database, each, "" if is_one else source.ontology_id)
-    finally:
-        database.close()
+    with _stop_on_signal() as stop:
+        database, applied = open_to_write(config, is_over=stop.is_set)
+        try:
+            for migration in applied:
+                log.info("migration applied", version=migration.version, name=migration.name)
+            done = _run_all(config, database, sink, how, stop)
+            is_one = len(config.sources) == 1
+            for source, each in zip(config.sources, done, strict=True):
+                _tell(database, each, "" if is_one else source.ontology_id)
+        finally:
+            database.close()
     return max((each.code for each in done), key=_gravity)
 
 
-def _run_all(config: Config, database: Database, sink: LineSink, how: How) -> list[Attempt]:
+def _run_all(config: Config, database: Database, sink: LineSink, how: How, stop: Event) -> list[Attempt]:
     """Run the passes, and give how they ended, in the order of the sources."""
     state = state_directory(os.environ)
     screen = Screen(sink) if sys.stderr.isatty() else None
     fetches = Fetches()
 
+    def sleep(seconds: float) -> None:
+        if stop.wait(seconds):
+            raise StoppedError("stopped while something was waited for")
+
     def run_one(source: SourceConfig) -> Attempt:
         name = f" {source.ontology_id}" if len(config.sources) > 1 else ""
         watcher = Bar(screen, f"syncing{name}") if screen else Unwatched()
-        services = Services(database, stop, watcher, pool=pool, fetches=fetches)
+        services = Services(database, stop, watcher, sleep=sleep, pool=pool, fetches=fetches)
         with structlog.contextvars.bound_contextvars(ontology_id=source.ontology_id):
             try:
                 return attempt(source_of(config, source, state), how.over(job_of(config, source)), services)
@@ -90,7 +95,7 @@ def _run_all(config: Config, database: Database, sink: LineSink, how: How) -> li
                 if threading.current_thread() is not threading.main_thread():
                     database.close()
 
-    with _stop_on_signal() as stop, Pool(config.workers(), database.at_once) as pool:
+    with Pool(config.workers(), database.at_once) as pool:
         return side_by_side([partial(run_one, source) for source in config.sources])
 
 

@@ -13,7 +13,7 @@ from visionflow_daemon.storage import checkpoint, files
 from visionflow_daemon.storage.checkpoint import LastRun
 from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.files import Totals
-from visionflow_daemon.storage.holders import Lease, leases
+from visionflow_daemon.storage.holders import Lease, able, leases
 from visionflow_daemon.storage.legacy import remainder
 from visionflow_daemon.storage.legacy.remainder import Remainder
 from visionflow_daemon.sync import checked
@@ -63,6 +63,7 @@ class Standing:
     breakers: list[BreakerStanding]
     legacy: Remainder
     lease: Lease | None
+    daemons: list[str]
 
     def rows(self) -> list[tuple[str, object]]:
         """Give the rows of a table for people."""
@@ -80,7 +81,10 @@ class Standing:
             rows.append(("rollout", f"{self.rollout_percent:g} % of the files are live"))
         rows.append(("last checked", self.last_checked))
         if self.lease is not None:
-            rows.append(("held by", f"{self.lease.holder}, since {self.lease.since}"))
+            waited = "; another one waits for it" if self.lease.is_wanted else ""
+            rows.append(("held by", f"{self.lease.holder}, since {self.lease.since}{waited}"))
+        if self.daemons:
+            rows.append(("daemons", f"{len(self.daemons):,} alive: {', '.join(self.daemons)}"))
         if run is not None:
             rows.append(("last pass", f"{run.status}, {run.started_at} to {run.finished_at or run.progress_at}"))
             rows.append(
@@ -142,4 +146,5 @@ def standing(database: Database, state: Path, ontology_id: str, config: Config) 
         ],
         legacy=left,
         lease=leases(database).get(ontology_id),
+        daemons=able(database, ontology_id),
     )

@@ -23,7 +23,7 @@ from visionflow_daemon.daemon.underway import Ended, Underway
 from visionflow_daemon.daemon.vigil import Stop, Telling, Vigil
 from visionflow_daemon.errors import ConfigError, ExitCode, HeldError, LeaseError, StoppedError, SystemicError
 from visionflow_daemon.git import repository
-from visionflow_daemon.ops.inbound.receiver import doors_of
+from visionflow_daemon.ops.inbound.receiver import WEBHOOK, doors_of
 from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.opening import address
 from visionflow_daemon.sync.breakers import Breakers
@@ -52,7 +52,7 @@ class Loop:
         self._around = around
         self._is_over = threading.Event()
         self._is_changed = threading.Event()
-        self._store = Store()
+        self._store = Store(self._is_over.is_set)
         self._pool = Pool(1)
         self._fetches = Fetches()
         self._status = Status(around.notify)
@@ -161,7 +161,9 @@ class Loop:
             return
         if self._tenure is not None:
             self._tenure.close()
-        self._tenure = Tenure(config, self._around.wake.ask, lambda: self._underway.ontologies)
+        self._tenure = Tenure(
+            config, self._around.wake.ask, lambda: self._underway.ontologies, is_over=self._is_over.is_set
+        )
 
     def _refuse_lower_rollout(self, config: Config) -> None:
         """Raise ConfigError where live files would go; at a start, each pass looks into the database itself."""
@@ -181,6 +183,9 @@ class Loop:
             return
         with structlog.contextvars.bound_contextvars(ontology_id=ontology_id):
             if self._tenure is not None and not self._tenure.holds(ontology_id):
+                if why.startswith(WEBHOOK):
+                    self._tenure.pass_on(ontology_id)
+                self._left(ontology_id)
                 self._around.notify.ready()  # another daemon may hold it; what becomes ours is asked for
                 return
             if self._waits(ontology_id):
@@ -242,12 +247,22 @@ class Loop:
             give_back()
         if done.code is ExitCode.DATABASE:
             self._store.close()  # what ails it may be the connection's; the next pass opens it anew
-        if isinstance(done.error, StoppedError | LeaseError) or ontology_id not in self._sources:
+        if self._tenure is not None:
+            self._tenure.pass_over(ontology_id)
+        if isinstance(done.error, StoppedError) or ontology_id not in self._sources:
             return  # that the daemon ends is no failure, and who is gone is told of no more
+        if isinstance(done.error, LeaseError):
+            self._left(ontology_id)
+            return
         with structlog.contextvars.bound_contextvars(ontology_id=ontology_id):
             self._tell(ontology_id, done, is_current=ended.config is self._config)
             if not self._waits(ontology_id):
                 self._around.observer.next_due(ontology_id, self._around.rota.next_due(ontology_id))
+
+    def _left(self, ontology_id: str) -> None:
+        """Tell nothing more of a source that another daemon works on: that one does."""
+        self._status.fine(ontology_id, f"{ontology_id} is left to others")
+        self._around.observer.source_left(ontology_id)
 
     def _tell(self, ontology_id: str, done: passes.Attempt, *, is_current: bool) -> None:
         mark = done.error.mark if isinstance(done.error, HeldError) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
@@ -10,14 +11,16 @@ from visionflow_daemon.config.values import Config
 from visionflow_daemon.passes import open_to_write
 from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.opening import address
+from visionflow_daemon.storage.server import never
 
 log = structlog.get_logger()
 
 
 class Store:
-    """The one database that the configuration names."""
+    """The one database that the configuration names. `is_over` tells whether the daemon is to end."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_over: Callable[[], bool] = never) -> None:
+        self._is_over = is_over
         self._config = Config()
         self._database: Database | None = None
         self._node: tuple[int, int] | None = None
@@ -37,7 +40,7 @@ class Store:
             log.warning("database replaced", path=where.name, reason="its file is another one; it is opened anew")
             self.close()
         if self._database is None:
-            self._database, applied = open_to_write(config)
+            self._database, applied = open_to_write(config, is_over=self._is_over)
             self._node = _node(where.path)
             for migration in applied:
                 log.info("migration applied", version=migration.version, name=migration.name)

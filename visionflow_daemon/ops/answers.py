@@ -108,6 +108,9 @@ def _source(source: SourceStanding, readers: Readers, now: str) -> dict[str, Any
     told["holds"] = asdict(held.totals) if held.totals else None
     told["rollout_percent"] = held.rollout_percent
     told["held_by"] = held.lease.holder if held.lease else None
+    told["held_since"] = held.lease.since if held.lease else None
+    told["is_held_here"] = held.lease is not None and held.lease.is_ours
+    told["daemons"] = held.daemons
     told["database_problem"] = held.problem
     told["breakers"] = [
         {"guards": each.guards, "state": each.state(now), "failures": each.failures, "retry_at": each.retry_at}

@@ -98,6 +98,15 @@ class Board:
             self.tick()
             self._sources.pop(ontology_id, None)
 
+    def source_left(self, ontology_id: str) -> None:
+        """Note that another daemon works on a source: what it lacks, or ails it, is that one's to tell."""
+        with self._lock:
+            self.tick()
+            if source := self._sources.get(ontology_id):
+                source.passes[Outcome.STOPPED] += source.running is not None
+                self._settle(source, None)
+                source.failures, source.head, source.next_due = 0, None, None
+
     def meter(self, ontology_id: str) -> Meter:
         """Give what measures a source's passes."""
         with self._lock:

@@ -117,11 +117,13 @@ class BoardCollector(Collector):
         done = _gauge("pass_done_files", "Files that the pass under way is done with.")
         for source in snapshot.sources:
             labels = [source.ontology_id]
+            interval.add_metric(labels, source.interval)
+            if self._readers.held(source.ontology_id).is_elsewhere:
+                continue
             if moment := last_success(source, self._readers):
                 last.add_metric(labels, moment.timestamp())
             if source.next_due:
                 due.add_metric(labels, source.next_due.timestamp())
-            interval.add_metric(labels, source.interval)
             if source.head:
                 seen.add_metric(labels, source.head.seen_at.timestamp())
                 lag.add_metric(labels, source.head.lag_seconds)
@@ -146,6 +148,8 @@ class BoardCollector(Collector):
     def _breakers(self, snapshot: Snapshot) -> Metric:
         family = _gauge("breaker_state", "State of a circuit breaker: 0 closed, 1 half-open, 2 open.", "breaker")
         for source in snapshot.sources:
+            if self._readers.held(source.ontology_id).is_elsewhere:
+                continue
             for each in self._readers.breakers(source.ontology_id):
                 family.add_metric([source.ontology_id, each.guards.value], STATES[each.state(timestamp(snapshot.at))])
         return family
@@ -153,7 +157,8 @@ class BoardCollector(Collector):
     def _held(self, snapshot: Snapshot) -> Iterator[Metric]:
         readable = _gauge("database_readable", "1 if the database could be read for this answer, else 0.")
         rollout = _gauge("rollout_percent", "The share of the source's paths that are live, in percent.")
-        lease = _gauge("lease_held", "1 if this daemon holds the source's lease, 0 if another one does.")
+        lease = _gauge("lease_held", "1 if this daemon holds the source's lease, 0 if another one, or nobody, does.")
+        daemons = _gauge("daemons", "Daemons alive that have the source in their configuration.")
         failed = _gauge("ledger_files", "Failed files that wait in the ledger.")
         gauges = {name: _gauge(shown, f"How many {name} the ontology holds.") for name, shown in TOTALS.items()}
         for source in snapshot.sources:
@@ -161,15 +166,16 @@ class BoardCollector(Collector):
             totals, labels = held.totals, [source.ontology_id]
             if held.rollout_percent is not None:
                 rollout.add_metric(labels, held.rollout_percent)
-            if held.lease is not None:
-                lease.add_metric(labels, held.lease.is_ours)
+            if held.daemons is not None:
+                lease.add_metric(labels, held.lease is not None and held.lease.is_ours)
+                daemons.add_metric(labels, len(held.daemons))
             readable.add_metric(labels, totals is not None)
             if totals is None:
                 continue
             failed.add_metric(labels, totals.failed)
             for name, gauge in gauges.items():
                 gauge.add_metric(labels, getattr(totals, name))
-        yield from (readable, rollout, lease, failed, *gauges.values())
+        yield from (readable, rollout, lease, daemons, failed, *gauges.values())
 
 
 def _notifications(snapshot: Snapshot) -> Metric:

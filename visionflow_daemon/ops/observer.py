@@ -28,8 +28,11 @@ class Observer(Protocol):
     def source_gone(self, ontology_id: str) -> None:
         """Note that a source is no longer configured."""
 
+    def source_left(self, ontology_id: str) -> None:
+        """Note that another daemon works on a source, or soon does; told again and again while that lasts."""
+
     def pass_begun(self, ontology_id: str, why: str) -> None:
-        """Note that a pass begins, and what asked for it; one of the two ends below follows."""
+        """Note that a pass begins, and what asked for it; one of the two ends below follows, or `source_left`."""
 
     def head_found(self, ontology_id: str, commit: str, *, is_there: bool) -> None:
         """Note the commit at the source's head, and whether the database is there; not told where none is found."""
@@ -60,6 +63,9 @@ class Unobserved:
         """Nobody looks."""
 
     def source_gone(self, ontology_id: str) -> None:
+        """Nobody looks."""
+
+    def source_left(self, ontology_id: str) -> None:
         """Nobody looks."""
 
     def pass_begun(self, ontology_id: str, why: str) -> None:
@@ -100,6 +106,10 @@ class Each:
     def source_gone(self, ontology_id: str) -> None:
         """Tell all."""
         self._tell(lambda each: each.source_gone(ontology_id))
+
+    def source_left(self, ontology_id: str) -> None:
+        """Tell all."""
+        self._tell(lambda each: each.source_left(ontology_id))
 
     def pass_begun(self, ontology_id: str, why: str) -> None:
         """Tell all."""

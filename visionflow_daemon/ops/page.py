@@ -122,7 +122,10 @@ def _figures(source: SourceStanding, ready: Readiness, held: Held, snapshot: Sna
         ("behind the head", *_lag(source.head)),
     ]
     if held.lease is not None:
-        figures.append(("held by", held.lease.holder, ""))
+        holder = "this daemon" if held.lease.is_ours else escaped(held.lease.holder)
+        figures.append((f"held since {minute(held.lease.since)}", holder, ""))
+    if held.daemons is not None:
+        figures.append(("daemons that could", number(len(held.daemons)), "" if held.daemons else "warn"))
     if held.rollout_percent is not None and held.rollout_percent < ALL:
         figures.append(("rollout", f"{held.rollout_percent:g} %", "warn"))
     if totals := held.totals:

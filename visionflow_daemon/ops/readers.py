@@ -15,9 +15,9 @@ from visionflow_daemon.errors import VisionflowError
 from visionflow_daemon.ops.standing import shown
 from visionflow_daemon.storage import checkpoint, files, ledger
 from visionflow_daemon.storage.checkpoint import LastRun
-from visionflow_daemon.storage.database import Database
+from visionflow_daemon.storage.database import POSTGRESQL, Database
 from visionflow_daemon.storage.files import Totals
-from visionflow_daemon.storage.holders import Lease, leases
+from visionflow_daemon.storage.holders import Lease, able, leases
 from visionflow_daemon.storage.ledger import LedgerEntry
 from visionflow_daemon.storage.opening import address, open_database
 from visionflow_daemon.storage.server import DEFAULT_SERVER, Server
@@ -39,7 +39,10 @@ READ_TIMEOUT = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What the database holds of one ontology; `problem` says why it can't be told, and then the rest is empty."""
+    """What the database holds of one ontology; `problem` says why it can't be told, and then the rest is empty.
+
+    `daemons` are those alive that could work on it; None beside a file, which knows of none.
+    """
 
     totals: Totals | None = None
     commit: str | None = None
@@ -49,6 +52,12 @@ class Held:
     problem: str | None = None
     rollout_percent: float | None = None
     lease: Lease | None = None
+    daemons: tuple[str, ...] | None = None
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether another daemon, or a command, holds it: whoever does answers for it."""
+        return self.lease is not None and not self.lease.is_ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,4 +157,5 @@ def _held(database: Database, ontology_id: str) -> Held:
             tuple(ledger.first(database, ontology_id, FAILURES)),
             rollout_percent=point.rollout_percent if point else None,
             lease=leases(database).get(ontology_id),
+            daemons=tuple(able(database, ontology_id)) if database.engine == POSTGRESQL else None,
         )

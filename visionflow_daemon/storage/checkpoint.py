@@ -132,14 +132,15 @@ def was_cut_off(database: Database, ontology_id: str) -> bool:
 def begin(database: Database, ontology_id: str, source: str, branch: str, run: Run, now: str) -> None:
     """Record that a pass starts: from here on, until `finish`, the checkpoint alone proves nothing.
 
-    Files may be live of the larger share until then, the one before or the one to come.
+    Files may be live of the larger share until then, the one before or the one to come. It may be recorded twice: who
+    loses the connection at the commit can't know whether it came through.
     """
     with database.transaction():
         database.begin_pass(ontology_id, run.run_id)
         database.run(
             "UPDATE sync_runs SET status = 'cut off', finished_at = progress_at"
-            " WHERE ontology_id = ? AND status = 'running'",
-            (ontology_id,),
+            " WHERE ontology_id = ? AND status = 'running' AND run_id <> ?",
+            (ontology_id, run.run_id),
         )
         database.run(
             "INSERT INTO checkpoints (ontology_id, source, branch, is_clean, saved_at, rollout_percent)"
@@ -151,7 +152,8 @@ def begin(database: Database, ontology_id: str, source: str, branch: str, run: R
         )
         database.run(
             "INSERT INTO sync_runs (ontology_id, run_id, status, started_at, progress_at, from_commit, to_commit, plan,"
-            " plan_reason, planned) VALUES (?, ?, 'running', ?, ?, ?, ?, ?, ?, ?)",
+            " plan_reason, planned) VALUES (?, ?, 'running', ?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (ontology_id, run_id) DO NOTHING",
             (
                 ontology_id,
                 run.run_id,

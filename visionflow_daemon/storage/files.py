@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from visionflow_daemon.model import KnownFile
 from visionflow_daemon.storage.database import Database, Row
@@ -79,14 +80,18 @@ class Totals:
     declared_twice: int
 
 
-def known_files(database: Database, ontology_id: str) -> Iterator[KnownFile]:
-    """Give all files in the order of their paths' bytes.
+def known_files(
+    database: Database,
+    ontology_id: str,
+    asked: Callable[[Callable[[], list[Row]]], list[Row]] = lambda ask: ask(),
+) -> Iterator[KnownFile]:
+    """Give all files in the order of their paths' bytes. `asked` does what asks for some of them.
 
     The file `legacy:` of an old database, whose path is empty, is none of them. They are asked for in parts: an open
     cursor would keep SQLite's log from being emptied while others write.
     """
     last = b""
-    while found := database.rows(KNOWN_BEHIND, (ontology_id, last, PART)):
+    while found := asked(partial(database.rows, KNOWN_BEHIND, (ontology_id, last, PART))):
         yield from map(_known, found)
         last = bytes(found[-1][0])
 

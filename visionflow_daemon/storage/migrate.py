@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
+import peewee
+
 from visionflow_daemon.errors import ConfigError, DatabaseError
 from visionflow_daemon.model import timestamp
 from visionflow_daemon.storage.database import BUSY_TIMEOUT, SQLITE, Database
@@ -130,8 +132,13 @@ def migrate(database: Database, to: int | None = None) -> list[Migration]:
     """
     if not _up_to(pending(database), to):
         return []
-    with database.transaction():
-        return apply_pending(database, to)
+    try:
+        with database.transaction():
+            return apply_pending(database, to)
+    except peewee.DatabaseError:
+        if _up_to(pending(database), to):
+            raise
+        return []  # another process did it meanwhile
 
 
 def apply_pending(database: Database, to: int | None = None) -> list[Migration]:

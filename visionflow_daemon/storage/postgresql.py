@@ -7,6 +7,7 @@ transaction that writes an ontology's facts holds it (ADR 0029).
 from __future__ import annotations
 
 import itertools
+import logging
 import select
 import threading
 import time
@@ -29,8 +30,12 @@ from visionflow_daemon.errors import BusyError, DatabaseError
 from visionflow_daemon.storage import trouble
 from visionflow_daemon.storage.database import BUSY_TIMEOUT, POSTGRESQL, Database, Row
 from visionflow_daemon.storage.dialect import TYPES, Insert, translated
+from visionflow_daemon.storage.leaseholder import US
 from visionflow_daemon.storage.pipeline import Pipeline
 from visionflow_daemon.storage.server import Server, conninfo, server_address
+from visionflow_daemon.storage.silence import Adapter, Connection, Silence
+
+logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # what it complains of, it also raises
 
 STREAMED = 1_000
 """Rows that are fetched at once of a result that is streamed."""
@@ -105,6 +110,10 @@ class _Here:
     """Given by the fence, once it was asked."""
 
 
+class _Pooled(PooledPostgresqlDatabase):  # type: ignore[misc]
+    psycopg3_adapter = Adapter
+
+
 class PostgresDatabase(Database):
     """A database of a server's; each thread takes a connection out of the pool, and gives it back by `close`.
 
@@ -124,6 +133,7 @@ class PostgresDatabase(Database):
         rules = server.rules
         self.address = server_address(url)
         self.server = server
+        self._url = url
         self.patience = rules.patience
         self.read_only = read_only
         settings = {
@@ -142,15 +152,16 @@ class PostgresDatabase(Database):
             given["options"] = " ".join([*_own_options(url), *(f"-c {name}={settings[name]}" for name in settings)])
         if (password := server.password()) is not None:
             given["password"] = password
-        self.peewee = PooledPostgresqlDatabase(
+        self.peewee = _Pooled(
             conninfo(url),
+            silence=Silence(rules.statement_timeout, server.is_over),
             max_connections=rules.connections,
             stale_timeout=STALE_SECONDS,
             timeout=max(1, int(rules.patience)),
             prefer_psycopg3=True,
             connect_timeout=max(2, round(rules.connect_timeout)),  # libpq takes whole seconds, and 1 for 2
             prepare_threshold=None,  # we name our own statements (pipeline.py), and after a rollback it would drop them
-            application_name="visionflow-daemon",
+            application_name=session_name(US.is_known_as),
             keepalives_idle=10,
             keepalives_interval=5,
             keepalives_count=3,
@@ -167,8 +178,10 @@ class PostgresDatabase(Database):
         """Execute one statement and give its cursor."""
         if (here := self._here) is not None:
             return here.pipeline.execute(translated(sql), parameters)
+        if not self._is_within:
+            self._awake()
         with as_peewees():
-            return psycopg.RawCursor(self.peewee.connection()).execute(translated(sql), parameters)
+            return psycopg.RawCursor(self._connection).execute(translated(sql), parameters)
 
     def ask(self, sql: str, parameters: Sequence[Any] = ()) -> Callable[[], list[Row]]:
         """Execute a query, and give what gives its rows."""
@@ -191,8 +204,7 @@ class PostgresDatabase(Database):
 
     def stream(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[Row]:
         """Execute a query, within a snapshot, and give its rows one by one."""
-        connection = self.peewee.connection()
-        with as_peewees(), psycopg.RawServerCursor(connection, uuid4().hex) as cursor:
+        with as_peewees(), psycopg.RawServerCursor(self._connection, uuid4().hex) as cursor:
             cursor.itersize = STREAMED
             cursor.execute(translated(sql), parameters)
             yield from cursor
@@ -202,8 +214,9 @@ class PostgresDatabase(Database):
         """Write in one transaction, whose statements go to the server together until a result is asked for."""
         asked = time.perf_counter()
         self._awake()
+        self._is_within = True
         try:
-            pipeline = Pipeline(self.peewee.connection(), prepares=not self.server.rules.pgbouncer)
+            pipeline = Pipeline(self._connection, prepares=not self.server.rules.pgbouncer)
             with as_peewees(), pipeline:
                 here = self._threads.here = _Here(pipeline)
                 for statement in self._begin:
@@ -217,12 +230,14 @@ class PostgresDatabase(Database):
                 (here.at_end or nothing)()
                 self.run("COMMIT")
         except BaseException:
-            self._threads.here = None
+            self._threads.here = None  # what undoes it goes another way
             self._undone()
             raise
-        self._threads.here = None
+        finally:
+            self._threads.here = None
+            self._is_within = False
         self.observe(began - asked, time.perf_counter() - began)
-        if next(self._commits) in LOOKED_AT:
+        if self._fence is not unfenced and next(self._commits) in LOOKED_AT:
             with suppress(peewee.DatabaseError):  # what was committed stands, whatever comes of this
                 self._look_at_tables()
 
@@ -240,10 +255,11 @@ class PostgresDatabase(Database):
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """Read in one transaction, so that several queries see one state."""
-        if self._is_within():
+        if self._is_within:
             yield
             return
         self._awake()
+        self._is_within = True
         try:
             self.peewee.execute_sql(SNAPSHOT, None)
             yield
@@ -251,10 +267,13 @@ class PostgresDatabase(Database):
         except BaseException:
             self._undone()
             raise
+        finally:
+            self._is_within = False
 
     def settle(self) -> None:
         """Wait until the server's disk has all that was committed."""
         self._awake()
+        self._is_within = True
         try:
             self.peewee.execute_sql("BEGIN; SET LOCAL synchronous_commit = on", None)
             self.run("SELECT txid_current()")  # a transaction that writes nothing would wait for nothing
@@ -262,6 +281,8 @@ class PostgresDatabase(Database):
         except BaseException:
             self._undone()
             raise
+        finally:
+            self._is_within = False
 
     def begin_pass(self, ontology_id: str, run_id: str) -> None:
         """Note, within a transaction, that a pass begins: in a table that a crash of the server empties."""
@@ -280,6 +301,7 @@ class PostgresDatabase(Database):
 
     def prepare_to_alter(self) -> None:
         """Give statements that change tables all the time that they need."""
+        self._connection.is_patient = True
         self.run("SELECT set_config('statement_timeout', '0', true)")
 
     def connected(self) -> None:
@@ -291,6 +313,10 @@ class PostgresDatabase(Database):
                 f"all {self.server.rules.connections} connections to {self.name} are taken: raise "
                 "postgresql.connections, or lower sync.workers"
             ) from None
+
+    def another(self, *, busy_timeout: float) -> PostgresDatabase:
+        """Give the same database with connections of its own, for what is not to wait for those that passes have."""
+        return PostgresDatabase(self._url, self.server, busy_timeout=busy_timeout)
 
     def refresh(self) -> None:
         """Let go of this thread's connection after a failure; the next statement gets another one."""
@@ -327,14 +353,16 @@ class PostgresDatabase(Database):
     def _awake(self) -> None:
         """See that this thread has a connection, and none that the server has closed since it was last used."""
         self.connected()
-        connection = self.peewee.connection()
+        connection = self._connection
+        connection.is_patient = False
         # A look at the socket lets another thread have the interpreter: too dear between two files.
         of, at = getattr(self._threads, "looked", (0, 0.0))
-        if of != id(connection) or time.monotonic() - at > WAKEFUL_SECONDS:
-            if select.select([connection.pgconn.socket], [], [], 0)[0]:  # nothing is due: this is the server's farewell
+        if connection.closed or of != id(connection) or time.monotonic() - at > WAKEFUL_SECONDS:
+            # Nothing is due from the server: what there is to read is its farewell.
+            if connection.closed or select.select([connection.pgconn.socket], [], [], 0)[0]:
                 self._thrown_away()
                 self.connected()
-            self._threads.looked = id(self.peewee.connection()), time.monotonic()
+            self._threads.looked = id(self._connection), time.monotonic()
 
     def _undone(self) -> None:
         """Roll back; a connection on which that fails is thrown away, and so are those that wait in the pool."""
@@ -352,11 +380,19 @@ class PostgresDatabase(Database):
             self.peewee.manual_close()
         self.peewee.close_idle()
 
+    @property
+    def _connection(self) -> Connection:
+        connection: Connection = self.peewee.connection()
+        return connection
+
+    @property
     def _is_within(self) -> bool:
-        return self._here is not None or (
-            not self.peewee.is_closed()
-            and self.peewee.connection().info.transaction_status is not TransactionStatus.IDLE
-        )
+        """Whether this thread is in a transaction, even on a lost connection: no statement of it may come through."""
+        return getattr(self._threads, "is_within", False)
+
+    @_is_within.setter
+    def _is_within(self, is_within: bool) -> None:
+        self._threads.is_within = is_within
 
 
 def open_postgresql(
@@ -372,6 +408,11 @@ def open_postgresql(
         words = trouble.in_words(error, database.name)
         raise (words or DatabaseError(f"can't open the database {database.name}: {error}")) from error
     return database
+
+
+def session_name(process: str) -> str:
+    """Name the sessions of a process, as the server shows them: it cuts a name to 63 bytes."""
+    return f"visionflow-daemon {process}"[:63]
 
 
 def _own_options(url: str) -> list[str]:

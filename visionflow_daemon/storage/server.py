@@ -37,12 +37,21 @@ def no_password() -> str | None:
     return None
 
 
+def never() -> bool:
+    """Nobody tells the program to end."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
-    """How to deal with a server, and where the password comes from when a connection is made."""
+    """How to deal with a server, and where the password comes from when a connection is made.
+
+    Once `is_over` tells that the program is to end, a server that is silent is waited for no longer.
+    """
 
     rules: ServerRules = ServerRules()
     password: Callable[[], str | None] = field(default=no_password, repr=False)
+    is_over: Callable[[], bool] = field(default=never, repr=False)
 
 
 DEFAULT_SERVER = Server()

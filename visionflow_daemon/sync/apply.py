@@ -10,7 +10,7 @@ from datetime import datetime
 import structlog
 from structlog.typing import FilteringBoundLogger
 
-from visionflow_daemon.errors import ObjectError, PageError, TransientError
+from visionflow_daemon.errors import BusyError, ObjectError, PageError, TransientError
 from visionflow_daemon.model import KnownFile, Page, TreeEntry, display_path, timestamp
 from visionflow_daemon.storage import files, trouble
 from visionflow_daemon.storage.database import Database
@@ -43,6 +43,11 @@ def _connection(database: Database) -> Iterator[None]:
         yield
     finally:
         database.close()
+
+
+def _is_of_a_server(error: Exception) -> bool:
+    """Tell whether a database server is away, or has no connection left: that is no matter of one file."""
+    return isinstance(error, BusyError) or trouble.is_lost(error)
 
 
 def _connected(database: Database) -> AbstractContextManager[None]:
@@ -85,7 +90,7 @@ class Applier:
             self._written(lambda: self.writer.save(content, page))
         except Exception as error:
             verdict = judge(error)
-            if verdict.failure_class in {FailureClass.SYSTEMIC, FailureClass.FATAL}:
+            if verdict.failure_class in {FailureClass.SYSTEMIC, FailureClass.FATAL} or _is_of_a_server(error):
                 raise
             if isinstance(error, ObjectError):
                 self.doubt()
@@ -105,7 +110,7 @@ class Applier:
         content = Content(entry.path, entry.blob, self.digest)
         is_transient = verdict.failure_class is FailureClass.TRANSIENT
         attempts = ATTEMPTS if is_transient else 1
-        known = files.known_file(self.writer.database, self.writer.ontology_id, entry.path)
+        known = self._written(lambda: files.known_file(self.writer.database, self.writer.ontology_id, entry.path))
         before = known.attempts if known is not None and known.blob == entry.blob else 0
         due = timestamp(next_attempt(before + attempts, self.now())) if is_transient else None
         failure = Failure(verdict.failure_class.value, verdict.reason, verdict.line, attempts, due)

@@ -18,7 +18,7 @@ def check(job: Job, services: Services, planned: Plan) -> None:
     """Look at the deletions of a plan. Raises HeldError when a larger share of the classes would go than may."""
     if job.mass_delete_share >= 1:
         return
-    lost, declared = lost_classes(services.database, job.ontology_id, planned.deletes)
+    lost, declared = services.asked(lambda: lost_classes(services.database, job.ontology_id, planned.deletes))
     if lost > FEWEST and lost > job.mass_delete_share * declared:
         raise HeldError(
             f"held: with the {planned.to_delete:,} file(s) to delete, {lost:,} of {declared:,} classes would be "

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 from threading import Event
+from typing import TypeVar
 
 import orjson
 
@@ -21,6 +22,9 @@ from visionflow_daemon.sync.fetches import Fetches
 from visionflow_daemon.sync.meter import Meter, Unmeasured
 from visionflow_daemon.sync.pool import Pool
 from visionflow_daemon.sync.progress import Unwatched, Watcher
+from visionflow_daemon.sync.retry import persistently
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,10 @@ class Services:
     meter: Meter = field(default_factory=Unmeasured)
     pool: Pool | None = None
     fetches: Fetches = field(default_factory=Fetches)
+
+    def asked(self, ask: Callable[[], Result]) -> Result:
+        """Ask the database something, which may be asked again where its server is away for a while."""
+        return persistently(ask, self.sleep, patience=self.database.patience)
 
 
 def selection(job: Job) -> Selects:

@@ -12,7 +12,7 @@ from datetime import datetime
 import peewee
 import structlog
 
-from visionflow_daemon.errors import ConfigError, CorruptError, HeldError, StillHeldError, StoppedError
+from visionflow_daemon.errors import ConfigError, CorruptError, HeldError, LeaseError, StillHeldError, StoppedError
 from visionflow_daemon.git.repository import Target, has_commit
 from visionflow_daemon.model import timestamp
 from visionflow_daemon.storage import checkpoint, ledger
@@ -69,19 +69,19 @@ def run_pass(job: Job, services: Services, find_target: Callable[[], Target]) ->
         forget.finish(services, job.ontology_id)
         target = find_target()
         structlog.contextvars.bind_contextvars(commit=target.commit)
-        held = checkpoint.load(services.database, job.ontology_id)
+        held = services.asked(lambda: checkpoint.load(database, job.ontology_id))
         _refuse_other_source(job, held, target)
-        rollout.refuse_lower(job, services.database, held)
+        services.asked(lambda: rollout.refuse_lower(job, database, held))
         digest = selection_digest(job)
         is_there = held == _reached(job, target, digest)
         services.watcher.found(target.commit, is_there=is_there)
-        planned = make_plan(job, services, target, held, digest)
+        planned = services.asked(lambda: make_plan(job, services, target, held, digest))
         if not planned.size and is_there:
             return _summary(job, services, target, planned, started)
         mark = f"{target.source} {target.branch} {target.treeish} {digest}"
         if mark == job.held_at and not planned.to_save:
             raise _marked(StillHeldError("the deletions are held still: no other commit has come"), mark)
-        is_careful = checkpoint.was_cut_off(services.database, job.ontology_id)
+        is_careful = services.asked(lambda: checkpoint.was_cut_off(database, job.ontology_id))
         run = _begin(job, services, target, held, planned)
         try:
             return _apply_and_finish(job, services, target, planned, run, started, digest, is_careful=is_careful)
@@ -183,7 +183,7 @@ def _apply_and_finish(
         with told(database.name):
             is_whole = carry_out(planned, job, services, target, progress, is_careful=is_careful)
     except BaseException as error:
-        if not isinstance(error, CorruptError):  # nothing more is written into a damaged file
+        if not isinstance(error, CorruptError | LeaseError):  # a damaged file, or another's ontology, is not written
             _abandon(job, services, run, _status_after(error), progress.tally, str(error))
         raise
     finally:
@@ -198,7 +198,7 @@ def _apply_and_finish(
             services.meter.record,
             database.patience,
         )
-        database.settle()
+        services.asked(database.settle)
     else:
         _abandon(job, services, run, "stopped", progress.tally, None)
     return _summary(job, services, target, planned, started, run, progress, is_whole=is_whole)
@@ -243,7 +243,7 @@ def _summary(
         tally=progress.tally if progress else Tally(),
         warnings=progress.warnings if progress else 0,
         seconds=time.monotonic() - started,
-        ledger=ledger.size(services.database, job.ontology_id),
+        ledger=services.asked(lambda: ledger.size(services.database, job.ontology_id)),
         run_id=run.run_id if run else None,
         is_whole=is_whole,
         from_commit=run.from_commit if run else None,

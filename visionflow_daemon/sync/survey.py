@@ -42,7 +42,7 @@ def make_plan(job: Job, services: Services, target: Target, held: Checkpoint | N
             reason = f"more than {MOST_BY_DIFF:,} files changed since {since[:12]}"
 
     def pairs() -> plan.Pairs:
-        return plan.beside(_tree(job, target), files.known_files(services.database, job.ontology_id))
+        return plan.beside(_tree(job, target), files.known_files(services.database, job.ontology_id, services.asked))
 
     return plan.from_tree(reason, pairs, reading_digest(job.reading), now, full=job.full)
 

@@ -30,6 +30,8 @@ LOGGED = Rate(burst=10, per_second=0.1)
 """Lines about refused requests: whoever sends them is not to fill the log."""
 
 DETACHED = "HEAD"
+WEBHOOK = "webhook"
+"""How the reason begins that a pass is asked for with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +173,7 @@ class Receiver:
             self._complain(address, "its signature is wrong, or missing" if door else "no such source takes webhooks")
             return NOT_FOUND
         if wait := self._signed.take(request.ontology_id):
-            self._ask(request.ontology_id, "webhooks")  # whatever the last one was about is not to be missed
+            self._ask(request.ontology_id, f"{WEBHOOK}s")  # whatever the last one was about is not to be missed
             self._complain(address, "too many requests in a minute")
             return _limited(wait)
         branch = door.branch or self._seen.get(request.ontology_id)
@@ -184,7 +186,7 @@ class Receiver:
             log.info("webhook received", sender=sender.value, answer=wish.value)
         match wish:
             case Wish.SYNC:
-                self._ask(ontology_id, f"webhook of {sender.value}")
+                self._ask(ontology_id, f"{WEBHOOK} of {sender.value}")
                 return Reply(HTTPStatus.ACCEPTED, wish.value, Outcome.ASKED)
             case Wish.PING:
                 return Reply(HTTPStatus.OK, wish.value, Outcome.PINGED)
