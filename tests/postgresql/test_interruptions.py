@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psycopg
 import pytest
@@ -85,9 +85,9 @@ def again_and_again(act: Callable[[], object], chance: random.Random) -> Iterato
 
 
 def test_what_was_committed_though_nobody_heard_is_not_committed_twice(ground: Ground) -> None:
-    with wire(ground.server.port, every(5)) as laid:
+    with wire(ground.server.port, every(10)) as laid:
         assert ground.once(port=laid.port).event("pass finished")["saved"] == PAGES
-        assert laid.cuts > PAGES / 10
+        assert laid.cuts > PAGES / 20
     assert ground.ask("SELECT status FROM sync_runs") == [("finished",)]
     ground.assert_exact()
 
@@ -134,7 +134,7 @@ def test_a_wire_that_is_cut_at_random(ground: Ground, seed: int) -> None:
 
 
 def test_a_pass_waits_for_a_server_that_is_away_while_it_plans(ground: Ground) -> None:
-    """The wire is cut at the first question of the second pass, and there is none for two seconds."""
+    """The wire is cut as soon as the second pass has reached the server."""
     ground.once()
     ground.repo.commit(pages("new", range(10)))
     with wire(ground.server.port) as laid:
@@ -144,7 +144,7 @@ def test_a_pass_waits_for_a_server_that_is_away_while_it_plans(ground: Ground) -
         eventually(lambda: bool(processes(ground.server, ground.name)))
         laid.cut()
         out, err = process.communicate(timeout=60)
-    assert process.returncode == 0, (out, err)
+    assert process.returncode == 0, (out[-2000:], err[-2000:])
     ground.assert_exact()
 
 
@@ -153,33 +153,31 @@ def test_a_server_that_hangs_for_longer_than_a_statement_may_take(ground: Ground
     process = ground.daemon.start("--once", "--source", ground.repo.path, "--database", ground.url())
     eventually(lambda: bool(ground.ask("SELECT to_regclass('source_files')")[0][0]))
     eventually(lambda: ground.ask("SELECT COUNT(*) > 20 FROM source_files") == [(True,)])
-    with stopped(*processes(ground.server, ground.name)):
-        out, err = process.communicate(timeout=60)
-    assert process.returncode == 0, (out, err)
+    hung = processes(ground.server, ground.name)
+    with stopped(*hung):
+        eventually(lambda: bool(set(processes(ground.server, ground.name)) - set(hung)))
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, (out[-2000:], err[-2000:])
     ground.assert_exact()
 
 
 def test_transactions_that_wait_for_each_other(ground: Ground) -> None:
-    """Somebody's transaction has a row that ours needs, and needs the one that ours has: the server ends one."""
+    """Somebody's transaction has a row that ours needs, and needs one that ours has: the server ends one of them."""
     ground.server.rows("ALTER SYSTEM SET deadlock_timeout = '50ms'")
     ground.server.rows("SELECT pg_reload_conf()")
     ground.once()
     ground.repo.commit(pages("new"))
     process = ground.daemon.start("--once", "--source", ground.repo.path, "--database", ground.url())
     eventually(lambda: ground.ask("SELECT COUNT(*) > 20 FROM owl_classes WHERE label LIKE 'new%'") == [(True,)])
-    ended = 0
     with psycopg.connect(ground.url(), password=PASSWORD) as other:
-        while process.poll() is None:
-            try:
+        for _ in range(20):
+            with suppress(psycopg.errors.DeadlockDetected):
                 other.execute("UPDATE owl_classes SET label = label WHERE class_iri > 'urn:t:3'")
                 other.execute("SELECT 1 FROM leases FOR UPDATE")
-            except psycopg.errors.DeadlockDetected:
-                ended += 1
             other.rollback()
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 0, (out, err)
-    deadlocks = ground.ask("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
-    assert deadlocks[0][0], "no transactions waited for each other"
+    assert process.returncode == 0, (out[-2000:], err[-2000:])
+    assert "deadlock detected" in (ground.server.folder / "log").read_text()
     ground.assert_exact()
 
 

@@ -128,7 +128,7 @@ def persistently(
 ) -> Result:
     """Do something that may meet a transient fault: up to 3 attempts, with exponential backoff and jitter.
 
-    A database server that is away is waited for, for up to `patience` seconds.
+    A database server that is away, or where others hold what is needed, is waited for, for up to `patience` seconds.
     """
     try:
         return _measured(action, meter)
@@ -156,11 +156,8 @@ def persistently(
 
 def _is_enough(state: RetryCallState, patience: float) -> bool:
     error = state.outcome.exception() if state.outcome else None
-    if (
-        error is not None
-        and trouble.is_lost(error)
-        and max(state.idle_for, state.seconds_since_start or 0.0) < patience
-    ):
+    waited = max(state.idle_for, state.seconds_since_start or 0.0)
+    if error is not None and trouble.is_busy(error) and waited < patience:
         return False
     return state.attempt_number >= ATTEMPTS
 
