@@ -27,7 +27,7 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
 )
 """
 OUR_RECORD = "schema_migrations"
-MADE = re.compile(r"^CREATE (?:UNIQUE )?(?:TABLE|INDEX)(?: IF NOT EXISTS)? (\w+)", re.MULTILINE)
+MADE = re.compile(r"^CREATE (?:UNIQUE )?(?:TABLE|INDEX|VIEW)(?: IF NOT EXISTS)? (\w+)", re.MULTILINE)
 LOSES = re.compile(r"^-- Loses: (.+)$", re.MULTILINE)
 
 
@@ -67,7 +67,7 @@ def migrations(engine: str = SQLITE) -> list[Migration]:
 
 @cache
 def own_names() -> frozenset[str]:
-    """Name all tables and indexes that this program has ever made."""
+    """Name all tables, indexes and views that this program has ever made."""
     return frozenset({OUR_RECORD}.union(*(MADE.findall(each.script) for each in migrations())))
 
 
