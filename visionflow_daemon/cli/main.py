@@ -16,6 +16,7 @@ from visionflow_daemon.cli.backup import backup, restore
 from visionflow_daemon.cli.compare import compare
 from visionflow_daemon.cli.ledger import failures, retry
 from visionflow_daemon.cli.migrate import migrate
+from visionflow_daemon.cli.readers import readers
 from visionflow_daemon.cli.settings import DATABASE_NAME, Options, common, load, of_source
 from visionflow_daemon.cli.verbs import check_config, dump, parse, status
 from visionflow_daemon.cli.verify import verify
@@ -112,7 +113,7 @@ def program(
     context.exit(run(config, sink, how))
 
 
-for verb in (status, failures, retry, parse, verify, dump, compare, migrate, backup, restore, check_config):
+for verb in (status, failures, retry, parse, verify, dump, compare, migrate, backup, restore, readers, check_config):
     program.add_command(verb)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from visionflow_daemon.errors import ConfigError, DatabaseError
 from visionflow_daemon.model import timestamp
+from visionflow_daemon.storage import grants
 from visionflow_daemon.storage.database import BUSY_TIMEOUT, SQLITE, Database
 from visionflow_daemon.storage.legacy.shapes import foreign_tables
 from visionflow_daemon.storage.opening import address, open_database
@@ -144,6 +145,7 @@ def apply_pending(database: Database, to: int | None = None) -> list[Migration]:
 def apply(database: Database, due: Iterable[Migration]) -> None:
     """Apply migrations, within a transaction."""
     database.prepare_to_alter()
+    readers = grants.readers(database)
     database.run(RECORD)
     for migration in due:
         for statement in migration.statements():
@@ -152,6 +154,7 @@ def apply(database: Database, due: Iterable[Migration]) -> None:
             "INSERT INTO schema_migrations (version, name, applied_at) VALUES (?, ?, ?)",
             (migration.version, migration.name, timestamp(datetime.now(UTC))),
         )
+    grants.renew(database, readers)
 
 
 def steps_back(database: Database, to: int) -> list[Migration]:
