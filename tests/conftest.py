@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests import engines
 from tests.support import SHARED, Daemon, Repo, git
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out, on a PostgreSQL server, what is about SQLite's files."""
+    if engines.IS_SERVER:
+        for item in items:
+            if item.get_closest_marker("sqlite"):
+                item.add_marker(pytest.mark.skip(reason="it is about a file of SQLite's"))
 
 
 @pytest.fixture
@@ -16,9 +26,10 @@ def repo(tmp_path: Path) -> Repo:
 
 
 @pytest.fixture
-def daemon(tmp_path: Path) -> Daemon:
+def daemon(tmp_path: Path) -> Iterator[Daemon]:
     """The program, with a folder and a home of its own."""
-    return Daemon(tmp_path)
+    yield Daemon(tmp_path)
+    engines.drop_all(tmp_path)
 
 
 def corpus(name: str, into: Path) -> Path:

@@ -12,13 +12,14 @@ from pathlib import Path
 import pygit2
 from hypothesis import strategies as st
 
+from tests import engines
 from visionflow_daemon.errors import PageError, TransientError
 from visionflow_daemon.formats.choose import read_page, reading_digest
 from visionflow_daemon.git.repository import find_local
 from visionflow_daemon.model import DEFAULT_PREFIXES, Reading
 from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.dump import dump
-from visionflow_daemon.storage.migrate import migrate, open_migrated
+from visionflow_daemon.storage.migrate import migrate
 from visionflow_daemon.storage.sqlite import SqliteDatabase
 from visionflow_daemon.storage.writer import Content, Writer
 from visionflow_daemon.sync.job import Job, Services
@@ -125,7 +126,7 @@ class Killed(BaseException):
     """Ends a process in a test."""
 
 
-class Doomed(Database):
+class Doomed(engines.Engine):
     """A database whose process dies around one of its transactions, and which is busy at some of them."""
 
     def doom(self, step: Step) -> None:
@@ -134,7 +135,7 @@ class Doomed(Database):
         self.begun = 0
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self, *, in_order: bool = True) -> Iterator[None]:
         """Write, or don't."""
         self.begun += 1
         begun, dies_after = self.begun, self.step.dies_after
@@ -142,7 +143,7 @@ class Doomed(Database):
             raise TransientError("busy, as planned")
         if dies_after is not None and begun > dies_after:
             raise Killed
-        with super().transaction():
+        with super().transaction(in_order=in_order):
             yield
             if begun == dies_after and self.step.dies_inside:
                 raise Killed
@@ -196,7 +197,7 @@ class World:
 
     def sync_and_maybe_die(self, step: Step) -> None:
         """Run a pass that its step's fate may cut off; the process that comes next opens the database anew."""
-        open_migrated(str(self.folder / "lived.db"), self.folder)[0].close()
+        engines.migrated(self.folder / "lived.db").close()
         database = Doomed(self.folder / "lived.db")
         database.doom(step)
         try:
@@ -208,9 +209,9 @@ class World:
 
     def saved(self) -> dict[bytes, str]:
         """Give the files that the database holds facts of, with the content that they come from."""
-        if not (self.folder / "lived.db").exists():
+        if not engines.exists(self.folder / "lived.db"):
             return {}
-        database = SqliteDatabase(self.folder / "lived.db", read_only=True)
+        database = engines.opened(self.folder / "lived.db")
         try:
             return dict(database.rows("SELECT path, blob_saved FROM source_files WHERE blob_saved IS NOT NULL"))
         finally:
@@ -219,7 +220,7 @@ class World:
     def healthy_sync(self, step: Step) -> Summary:
         """Run a pass in good health, when everything in the ledger is due."""
         self.now += timedelta(days=1)
-        database, _ = open_migrated(str(self.folder / "lived.db"), self.folder)
+        database = engines.migrated(self.folder / "lived.db")
         try:
             return self.sync(database, step)
         finally:
@@ -227,7 +228,7 @@ class World:
 
     def dumps(self, step: Step) -> tuple[list[bytes], list[bytes]]:
         """Give the dump of the database that lived, and that of a fresh one fed the same paths and saved blobs."""
-        lived = SqliteDatabase(self.folder / "lived.db", read_only=True)
+        lived = engines.opened(self.folder / "lived.db")
         fresh = SqliteDatabase(self.folder / "fresh.db", is_scratch=True)
         migrate(fresh)
         writer = Writer(fresh, "o", lambda: "t")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -16,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tests import log_lines
+from tests import engines, log_lines
 
 PROJECT = Path(__file__).resolve().parent.parent
 SHARED = PROJECT.parent / "shared"
@@ -222,13 +221,19 @@ class Daemon:
 
     def command(self, *arguments: str | Path) -> list[str]:
         """Give the command line of a run."""
-        return [*self.under, sys.executable, "-m", "visionflow_daemon", *map(str, arguments)]
+        return [*self.under, sys.executable, "-m", "visionflow_daemon", *engines.arguments(self.folder, arguments)]
 
     def env(self) -> dict[str, str]:
         """Give the environment of a run."""
         home = self.folder / "home"
         home.mkdir(exist_ok=True)
-        return {"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8", **self.environment}
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(home),
+            "LANG": "C.UTF-8",
+            **engines.environment(self.folder),
+            **self.environment,
+        }
 
     def run(self, *arguments: str | Path, stdin: bytes | None = None, timeout: float = 120) -> Ran:
         """Run the program to its end."""
@@ -276,8 +281,8 @@ class Daemon:
         """Run one pass, and see that it leaves with the expected code and a sound database."""
         ran = self.run("--once", "--source", source, "--database", database, *arguments)
         assert ran.code == expect, (ran.code, ran.out[-3000:], ran.err[-3000:])
-        if (self.folder / database).is_file():
-            assert_sound(self.folder / database)
+        if engines.exists(self.folder / database):
+            engines.assert_sound(self.folder / database)
         return ran
 
     def dump(self, database: str = "kg.db", *arguments: str) -> list[list[Any]]:
@@ -292,21 +297,7 @@ class Daemon:
 
     def query(self, sql: str, database: str = "kg.db") -> list[tuple[Any, ...]]:
         """Ask the database, as any reader may."""
-        connection = sqlite3.connect(f"file:{self.folder / database}?mode=ro", uri=True)
-        try:
-            return connection.execute(sql).fetchall()
-        finally:
-            connection.close()
-
-
-def assert_sound(database: Path) -> None:
-    """See that SQLite finds nothing wrong with a database, its foreign keys included."""
-    connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
-    try:
-        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
-    finally:
-        connection.close()
+        return engines.query(self.folder / database, sql)
 
 
 def class_page(iri: str, label: str, **more: object) -> str:

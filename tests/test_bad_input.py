@@ -94,6 +94,7 @@ def test_secrets_of_a_url_appear_nowhere(daemon: Daemon) -> None:
             assert b"s3cr3t" not in path.read_bytes(), path
 
 
+@pytest.mark.sqlite
 def test_a_database_that_is_none_is_not_touched(repo: Repo, daemon: Daemon) -> None:
     repo.commit({"A.md": class_page(A, "A")})
     (daemon.folder / "text.db").write_text("no database at all")
@@ -103,6 +104,7 @@ def test_a_database_that_is_none_is_not_touched(repo: Repo, daemon: Daemon) -> N
     assert (daemon.folder / "text.db").read_text() == "no database at all"
 
 
+@pytest.mark.sqlite
 def test_a_database_of_another_shape_is_not_touched(repo: Repo, daemon: Daemon) -> None:
     repo.commit({"A.md": class_page(A, "A")})
     connection = sqlite3.connect(daemon.folder / "old.db")
@@ -119,6 +121,7 @@ def test_a_database_of_another_shape_is_not_touched(repo: Repo, daemon: Daemon) 
     assert (daemon.folder / "old.db").read_bytes() == before
 
 
+@pytest.mark.sqlite
 def test_a_database_newer_than_the_program_is_not_touched(repo: Repo, daemon: Daemon) -> None:
     repo.commit({"A.md": class_page(A, "A")})
     daemon.once(repo.path)
@@ -128,11 +131,13 @@ def test_a_database_newer_than_the_program_is_not_touched(repo: Repo, daemon: Da
     fails(daemon, "--source", repo.path, "--database", "kg.db", code=6, says="install a newer visionflow-daemon")
 
 
+@pytest.mark.sqlite
 def test_a_folder_where_the_database_is_due(repo: Repo, daemon: Daemon) -> None:
     (daemon.folder / "folder").mkdir()
     fails(daemon, "--source", repo.path, "--database", "folder", code=6, says="is a folder")
 
 
+@pytest.mark.sqlite
 def test_a_database_in_a_folder_that_is_missing_or_a_file(repo: Repo, daemon: Daemon) -> None:
     (daemon.folder / "file").write_text("x")
     fails(daemon, "--source", repo.path, "--database", "missing/x.db", code=6, says="does not exist: create it first")

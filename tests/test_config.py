@@ -14,7 +14,7 @@ from tests.support import PROJECT, Daemon
 from visionflow_daemon.config.load import load
 from visionflow_daemon.config.values import Config, NotificationConfig, ReadingConfig, SourceConfig, SyncConfig
 from visionflow_daemon.errors import ConfigError
-from visionflow_daemon.model import DEFAULT_PREFIXES
+from visionflow_daemon.model import DEFAULT_PREFIXES, Limits
 
 EXAMPLE = PROJECT / "config.example.toml"
 SECTIONS = (
@@ -26,6 +26,7 @@ SECTIONS = (
     "http",
     "webhook",
     "network",
+    "postgresql",
     "breaker",
     "backup",
     "log",
@@ -33,12 +34,14 @@ SECTIONS = (
 NOT_DEFAULTS = {"sources.location", "sources.include", "reading.prefixes", "notifications.command"}
 NO_DEFAULT = {
     *("sources.branch", "sources.username", "sources.password_file", "sources.ssh_key_file", "sources.interval"),
-    "sources.webhook_secret_file",
+    *("sources.webhook_secret_file", "sources.name", "sources.not_relations"),
+    *(f"sources.limits.{each.name}" for each in dataclasses.fields(Limits)),
     "sync.workers",
     *("notifications.url", "notifications.url_file", "notifications.secret_file", "notifications.token_file"),
     "backup.folder",
+    "postgresql.password_file",
 }
-COMMENTED_KEY = re.compile(r"^# ([a-z_]+ = .+|\[\[[a-z]+\]\])$", re.MULTILINE)
+COMMENTED_KEY = re.compile(r"^# ([a-z_.]+ = .+|\[\[[a-z]+\]\])$", re.MULTILINE)
 HUSH = "opensesame-4711"
 USER_TWICE = ".token_file: the URL has a user name already; give one of both"
 
@@ -47,7 +50,11 @@ def keys_of_the_code() -> dict[str, Any]:
     """Name every key that the dataclasses know, with its default."""
     config = Config()
     found: dict[str, Any] = {"database": config.database}
-    parts: dict[str, Any] = {"sources": SourceConfig(location=""), "notifications": NotificationConfig()}
+    parts: dict[str, Any] = {
+        "sources": SourceConfig(location=""),
+        "sources.limits": SourceConfig(location="").limits,
+        "notifications": NotificationConfig(),
+    }
     for section in SECTIONS:
         value: Any = config
         for name in section.split("."):
@@ -69,7 +76,7 @@ def keys_of_the_example() -> dict[str, Any]:
     def collect(prefix: str, table: dict[str, Any]) -> None:
         for name, value in table.items():
             key = f"{prefix}{name}"
-            if isinstance(value, dict) and key != "reading.prefixes":
+            if isinstance(value, dict) and name != "prefixes":
                 collect(f"{key}.", value)
             else:
                 found[key] = value
@@ -115,7 +122,7 @@ def test_a_value_of_the_example_is_the_default_of_the_code(key: str) -> None:
 @pytest.mark.parametrize("key", sorted(NO_DEFAULT))
 def test_what_the_example_leaves_out_is_unset_by_default(key: str) -> None:
     assert keys_of_the_code()[key] is None
-    assert f"# {key.rpartition('.')[2]} = " in EXAMPLE.read_text("utf-8")
+    assert f"# {key.partition('.')[2]} = " in EXAMPLE.read_text("utf-8")
 
 
 def test_the_examples_comment_names_the_default_globs() -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import corpus
-from tests.support import SHARED, Daemon, assert_sound, git
+from tests.engines import assert_sound
+from tests.support import SHARED, Daemon, git
 
 pytestmark = pytest.mark.corpus
 NAMESPACE = "https://narrativegoldmine.com/ns/v1#"
@@ -78,7 +79,7 @@ def test_metaverse_axioms_are_read_whole_but_for_six(tmp_path: Path, daemon: Dae
     daemon.once(repository, *METAVERSE)
     warned = "SELECT f.file_id FROM page_warnings w JOIN source_files f USING (ontology_id, file_id)"
     blocks = "SELECT file_id FROM source_files WHERE format = 'ontology-block'"
-    assert daemon.query(f"SELECT COUNT(*) FROM ({blocks})") == [(159,)]
+    assert daemon.query(f"SELECT COUNT(*) FROM ({blocks}) AS blocks") == [(159,)]
     whole = f"file_id IN ({blocks}) AND file_id NOT IN ({warned}) AND is_stated = 1"
     assert daemon.query(f"SELECT COUNT(*), COUNT(DISTINCT file_id) FROM owl_axioms WHERE {whole}") == [(2_191, 153)]
     bad = daemon.query(

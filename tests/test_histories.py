@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import pytest
 import structlog
 from hypothesis import HealthCheck, given, settings
 
+from tests import engines
 from tests.histories import Step, World, histories
 from visionflow_daemon.git import changes
-from visionflow_daemon.storage.sqlite import SqliteDatabase
 from visionflow_daemon.sync.job import Job, Services
 from visionflow_daemon.sync.verify import differences
 
@@ -32,8 +31,8 @@ def assert_kept(world: World, step: Step, before: dict[bytes, str]) -> None:
 
 
 def check(history: list[Step]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        world = World(Path(folder))
+    with engines.folder() as folder:
+        world = World(folder)
         for step in history:
             world.commit(step)
             if step.is_synced:
@@ -46,24 +45,24 @@ def check(history: list[Step]) -> None:
         assert_kept(world, last, before)
         lived, fresh = world.dumps(last)
         assert lived == fresh
-        database = SqliteDatabase(world.folder / "lived.db", read_only=True)
+        database = engines.opened(world.folder / "lived.db")
         try:
             saved = dict(database.rows("SELECT path, blob_saved FROM source_files WHERE status <> 'failed'"))
             good = world.good_files(last, changes.selection(last.globs, ()))
             assert saved == good
             assert summary.commit == str(world.commits[-1])
-            assert database.rows("PRAGMA foreign_key_check") == []
+            engines.assert_sound(world.folder / "lived.db")
             job = Job("o", last.globs, (), last.reading, 1, 4, 0.0)
             place = Path(world.repository.path)
             assert list(differences(job, Services(database), place, world.folder)) == []
         finally:
             database.close()
-        written = (world.folder / "lived.db").read_bytes()
+        written = engines.state(world.folder / "lived.db")
         assert world.healthy_sync(last).run_id is None
-        assert (world.folder / "lived.db").read_bytes() == written
+        assert engines.state(world.folder / "lived.db") == written
 
 
-QUICK = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=engines.examples(120), deadline=None, suppress_health_check=list(HealthCheck))
 DEEP = settings(max_examples=5_000, deadline=None, suppress_health_check=list(HealthCheck))
 
 

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import signal
 import socket
-import sqlite3
 import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmarks import inputs
-from tests import vitals
+from tests import engines, vitals
+from tests.engines import assert_sound
 from tests.git.servers import git_daemon
-from tests.support import Daemon, Repo, Running, assert_sound, class_page, eventually
+from tests.support import Daemon, Repo, Running, class_page, eventually
 
 SOON = 2.0
 """Seconds from a commit to its row, at most."""
@@ -37,9 +38,9 @@ def config(daemon: Daemon, sources: dict[str, Path | str], extra: str = "") -> P
     return path
 
 
-def finished(running: Running, ontology_id: str) -> bool:
-    """Tell whether a pass of an ontology has come through."""
-    return any(line["event"] == "pass finished" and line["ontology_id"] == ontology_id for line in running.events)
+def finished(running: Running, ontology_id: str) -> list[dict[str, Any]]:
+    """Give how the passes of an ontology ended, so far."""
+    return [each for each in running.events if each["event"] == "pass finished" and each["ontology_id"] == ontology_id]
 
 
 class Follower:
@@ -48,7 +49,7 @@ class Follower:
     def __init__(self, repo: Repo, database: Path, ontology_id: str) -> None:
         self.took: list[float] = []
         self._repo = repo
-        self._connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
+        self._connection = engines.Connected(database)
         self._ontology_id = ontology_id
         self._number = 1_000
 
@@ -130,7 +131,7 @@ def test_servers_that_say_nothing_keep_nobody_waiting(repo: Repo, daemon: Daemon
             "[daemon]\ninterval = 0.3\njitter = 0.0\n",
         )
         with daemon.running("--config", path) as running:
-            eventually(lambda: finished(running, "local") and finished(running, "remote"))
+            eventually(lambda: bool(finished(running, "local") and finished(running, "remote")))
             for name, each in (("local", repo), ("remote", served)):
                 with following(each, daemon, name) as follower:
                     for _ in range(5):
@@ -198,8 +199,8 @@ def test_one_pass_that_is_stuck_is_told_to_systemd_while_others_go_on(repo: Repo
         with daemon.running("--config", path) as running:
             running.until("pass finished")
             running.until("pass finished")
-            with closing(sqlite3.connect(daemon.folder / "kg.db", isolation_level=None)) as other:
-                other.execute("BEGIN IMMEDIATE")
+            with engines.Connected(daemon.folder / "kg.db") as other:
+                other.lock()
                 repo.commit(page(3))
                 began = time.monotonic()
                 heard = manager.until("WATCHDOG=trigger")
@@ -227,7 +228,8 @@ def test_a_source_that_leaves_the_configuration_in_the_middle_of_its_pass(repo: 
         config(daemon, {"staying": other.path})
         running.process.send_signal(signal.SIGHUP)
         running.until("configuration read anew", sources=1)
-        assert running.until("pass finished", ontology_id="going")["is_whole"] is False
+        eventually(lambda: bool(finished(running, "going")))
+        assert [done["is_whole"] for done in finished(running, "going")] == [False]
         held = daemon.query(going)[0][0]
         repo.commit(page(5_000))
         with following(other, daemon, "staying") as follower:
@@ -236,6 +238,7 @@ def test_a_source_that_leaves_the_configuration_in_the_middle_of_its_pass(repo: 
         assert daemon.query(going)[0][0] == held < 3_000, "a source that is gone was followed"
         config(daemon, {"going": repo.path, "staying": other.path})
         running.process.send_signal(signal.SIGHUP)
+        running.until("configuration read anew", sources=2)
         assert running.until("pass finished", ontology_id="going")["saved"] == 3_001 - held
         assert running.end() == 0
     assert running.count("pass failed") == 0
@@ -257,9 +260,9 @@ def test_a_source_that_changes_in_the_middle_of_its_pass_takes_its_settings_with
         path.write_text(path.read_text() + 'exclude = ["p1??.md"]\n')
         running.process.send_signal(signal.SIGHUP)
         running.until("configuration read anew")
-        first = running.until("pass finished")
+        eventually(lambda: len(finished(running, "a")) == 2)
+        first, second = finished(running, "a")
         assert (first["saved"], first["is_whole"]) == (2_000, True)
-        second = running.until("pass finished")
         assert (second["deleted"], second["is_whole"]) == (100, True)
         assert running.end() == 0
 

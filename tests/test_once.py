@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 
 import pytest
 
+from tests import engines
 from tests.support import PROJECT, Daemon, Repo, Submodule, Symlink, class_page, git, outline_page
 
 A, B, C = "urn:t:a", "urn:t:b", "urn:t:c"
@@ -52,11 +52,11 @@ def test_a_first_pass_saves_every_selected_file(repo: Repo, daemon: Daemon) -> N
 def test_a_second_pass_saves_nothing_and_says_so(repo: Repo, daemon: Daemon) -> None:
     repo.commit({"A.md": class_page(A, "A")})
     daemon.once(repo.path)
-    before = (daemon.folder / "kg.db").read_bytes()
+    before = engines.state(daemon.folder / "kg.db")
     ran = daemon.once(repo.path)
     assert [event["event"] for event in ran.events] == ["nothing to do"]
     assert ran.events[0]["saved"] == 0
-    assert (daemon.folder / "kg.db").read_bytes() == before
+    assert engines.state(daemon.folder / "kg.db") == before
 
 
 def test_only_what_changed_is_saved(repo: Repo, daemon: Daemon) -> None:
@@ -277,7 +277,7 @@ def test_a_repository_that_moved_is_the_same_source(repo: Repo, daemon: Daemon) 
 def test_axioms_of_other_programs_are_left_alone(repo: Repo, daemon: Daemon) -> None:
     repo.commit({"A.md": class_page(A, "A", subClassOf={"@id": B})})
     daemon.once(repo.path)
-    with sqlite3.connect(daemon.folder / "kg.db") as connection:
+    with engines.Connected(daemon.folder / "kg.db") as connection:
         connection.execute(
             "INSERT INTO owl_axioms (ontology_id, axiom_type, subject, object, is_inferred)"
             " VALUES ('default', 'SubClassOf', ?, ?, 1)",
@@ -295,12 +295,12 @@ def test_one_configuration_may_name_several_sources(repo: Repo, daemon: Daemon) 
     other = Repo(daemon.folder / "other.git")
     other.commit({"B.md": class_page(B, "B")})
     (daemon.folder / "both.toml").write_text(
-        'database = "both.db"\n[[sources]]\nlocation = "source.git"\nontology_id = "one"\n'
+        'database = "kg.db"\n[[sources]]\nlocation = "source.git"\nontology_id = "one"\n'
         '[[sources]]\nlocation = "other.git"\nontology_id = "two"\n'
     )
     ran = daemon.run("--once", "--config", "both.toml")
     assert ran.code == 0, ran.err
-    assert set(daemon.query("SELECT ontology_id, class_iri FROM owl_classes", "both.db")) == {("one", A), ("two", B)}
+    assert set(daemon.query("SELECT ontology_id, class_iri FROM owl_classes")) == {("one", A), ("two", B)}
     assert [each["ontology_id"] for each in daemon.run("status", "--config", "both.toml", "--json").json] == [
         "one",
         "two",

@@ -204,6 +204,7 @@ def test_the_daemon_raises_by_sighup_and_refuses_to_lower(pages: Repo, daemon: D
     assert files(daemon) == live(PATHS, 50)
 
 
+@pytest.mark.sqlite
 def test_the_real_pages_are_rolled_out_into_an_adopted_database(tmp_path: Path, daemon: Daemon) -> None:
     """At each step the hashed share is live, the old database answers for the rest, and it ends as a plain sync."""
     repository = corpus("narrativegoldmine-974", tmp_path)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
-import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.support import Daemon, Repo, assert_sound, class_page
-from visionflow_daemon.storage.lock import ontology_lock
+from tests import engines
+from tests.engines import assert_sound
+from tests.support import Daemon, Repo, class_page
 
 FILES = 1_500
 
@@ -28,15 +29,9 @@ def many(count: int = FILES) -> dict[bytes | str, str]:
 def saved(database: Path) -> int:
     """Count the files saved so far, as any reader may while the pass runs."""
     try:
-        connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
-    except sqlite3.OperationalError:
+        return int(engines.query(database, "SELECT COUNT(*) FROM source_files")[0][0])
+    except engines.Refused:
         return 0
-    try:
-        return int(connection.execute("SELECT COUNT(*) FROM source_files").fetchone()[0])
-    except sqlite3.OperationalError:
-        return 0
-    finally:
-        connection.close()
 
 
 def when(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
@@ -103,10 +98,10 @@ def test_sigterm_ends_a_pass_between_two_files(repo: Repo, daemon: Daemon) -> No
 def test_a_second_pass_on_the_same_ontology_leaves_with_a_clear_message(repo: Repo, daemon: Daemon) -> None:
     repo.commit(many(1))
     daemon.once(repo.path)
-    with ontology_lock(daemon.folder / "kg.db", "default", wait=0):
+    with engines.held(daemon.folder / "kg.db", "default"):
         ran = daemon.run("--once", "--source", repo.path, "--database", "kg.db", "--lock-timeout", "0.2")
         assert ran.code == 6
-        assert f"another pass (process {os.getpid()}) is writing ontology 'default'" in ran.err
+        assert re.search(rf"another pass \(.*{os.getpid()}.*\) is writing ontology 'default'", ran.err)
         assert daemon.once(repo.path, "--ontology-id", "other").event("pass finished")["saved"] == 1
 
 
@@ -124,8 +119,8 @@ def test_a_database_locked_by_another_writer_is_waited_for(repo: Repo, daemon: D
     repo.commit(many(20))
     daemon.once(repo.path)
     repo.commit({"p00001.md": class_page("urn:t:1", "changed")})
-    connection = sqlite3.connect(daemon.folder / "kg.db", isolation_level=None)
-    connection.execute("BEGIN IMMEDIATE")
+    connection = engines.Connected(daemon.folder / "kg.db")
+    connection.lock()
     process = daemon.start("--once", "--source", repo.path, "--database", daemon.folder / "kg.db")
     try:
         process.wait(timeout=2)
@@ -145,10 +140,10 @@ def test_a_reader_sees_no_half_written_page(repo: Repo, daemon: Daemon) -> None:
         {path: page.replace("v0", "v1").replace('"version": 0', '"version": 1') for path, page in pages.items()}
     )
     process = daemon.start("--once", "--source", repo.path, "--database", daemon.folder / "kg.db")
-    connection = sqlite3.connect(f"file:{daemon.folder / 'kg.db'}?mode=ro", uri=True)
+    connection = engines.Connected(daemon.folder / "kg.db")
     seen = set()
     while process.poll() is None:
-        rows = connection.execute("SELECT label, json_extract(properties, '$.version') FROM owl_classes").fetchall()
+        rows = connection.execute("SELECT label, CAST(properties->>'version' AS INTEGER) FROM owl_classes").fetchall()
         assert len(rows) == 200
         seen |= set(rows)
     connection.close()

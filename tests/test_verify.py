@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
-
 import pytest
 
+from tests import engines
 from tests.support import Daemon, Repo, class_page, outline_page
 
 PREFIX = ("--prefix", "t=https://t.example/")
@@ -74,8 +72,7 @@ def test_a_synced_database_differs_in_nothing(repo: Repo, synced: Daemon) -> Non
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
 def test_a_row_changed_by_hand_is_found_and_mended(repo: Repo, synced: Daemon, change: str) -> None:
     before = synced.dump_bytes()
-    with closing(sqlite3.connect(synced.folder / "kg.db")) as connection, connection:
-        connection.execute("PRAGMA foreign_keys = ON")
+    with engines.Connected(synced.folder / "kg.db") as connection:
         assert connection.execute(change).rowcount > 0
     code, out = verify(synced, repo)
     assert code == 3
@@ -87,7 +84,7 @@ def test_a_row_changed_by_hand_is_found_and_mended(repo: Repo, synced: Daemon, c
 
 
 def test_differences_are_told_by_file_and_kind(repo: Repo, synced: Daemon) -> None:
-    with closing(sqlite3.connect(synced.folder / "kg.db")) as connection, connection:
+    with engines.Connected(synced.folder / "kg.db") as connection:
         connection.execute(CHANGES["a label"])
         connection.execute(CHANGES["a fact changed"])
     code, out = verify(synced, repo)
@@ -110,7 +107,7 @@ def test_a_stale_file_is_compared_with_its_last_good_content(repo: Repo, synced:
     synced.once(repo.path, *PREFIX, expect=3)
     code, out = verify(synced, repo)
     assert (code, out) == (0, "A.md: in the ledger, compared with its last good content\nno difference\n")
-    with closing(sqlite3.connect(synced.folder / "kg.db")) as connection, connection:
+    with engines.Connected(synced.folder / "kg.db") as connection:
         connection.execute(CHANGES["an axiom gone"])
     assert verify(synced, repo)[0] == 3
     assert verify(synced, repo, "--repair")[0] == 0
@@ -118,7 +115,7 @@ def test_a_stale_file_is_compared_with_its_last_good_content(repo: Repo, synced:
 
 
 def test_a_stale_file_whose_good_content_is_gone_counts_as_the_database_has_it(repo: Repo, synced: Daemon) -> None:
-    with closing(sqlite3.connect(synced.folder / "kg.db")) as connection, connection:
+    with engines.Connected(synced.folder / "kg.db") as connection:
         connection.execute(
             "UPDATE source_files SET status = 'failed', failure_class = 'page', reason = 'r', blob_saved = 'f' || 'e'"
             " WHERE display_path = 'A.md'"
@@ -131,7 +128,7 @@ def test_what_can_not_be_compared_is_said(repo: Repo, synced: Daemon) -> None:
     ran = synced.run("verify", "--source", repo.path, "--database", "kg.db")
     assert ran.code == 2
     assert "not those of the last pass" in ran.err
-    with closing(sqlite3.connect(synced.folder / "kg.db")) as connection, connection:
+    with engines.Connected(synced.folder / "kg.db") as connection:
         connection.execute("UPDATE checkpoints SET is_clean = 0")
     ran = synced.run("verify", "--source", repo.path, "--database", "kg.db", *PREFIX, "--lock-timeout", "0")
     assert ran.code == 2

@@ -5,26 +5,24 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import sqlite3
 import statistics
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests import engines
 from tests.support import Daemon, Running, class_page, eventually, git
 from visionflow_daemon.formats.choose import read_page, reading_digest
 from visionflow_daemon.git import changes
 from visionflow_daemon.git.worktree.overlay import Checkout, laid
 from visionflow_daemon.model import Reading
 from visionflow_daemon.storage.dump import dump
-from visionflow_daemon.storage.migrate import migrate, open_migrated
+from visionflow_daemon.storage.migrate import migrate
 from visionflow_daemon.storage.sqlite import SqliteDatabase
 from visionflow_daemon.storage.writer import Content, Writer
 from visionflow_daemon.sync.job import Job, Services
@@ -68,7 +66,7 @@ def fresh_dump(daemon: Daemon, tree: Path) -> str:
     shutil.copytree(tree, copy, symlinks=True)
     git("add", "--all", cwd=copy)
     git("commit", "--quiet", "--allow-empty", "-m", "all of it", cwd=copy)
-    (daemon.folder / "fresh.db").unlink(missing_ok=True)
+    engines.drop(daemon.folder / "fresh.db")
     daemon.once(copy, database="fresh.db")
     return daemon.dump_bytes("fresh.db")
 
@@ -167,8 +165,8 @@ def test_a_damaged_store_costs_a_pass_nothing_but_time(daemon: Daemon, tree: Pat
 def test_kills_while_files_are_saved_lose_nothing(daemon: Daemon, tree: Path) -> None:
     for number in range(400):
         write(tree / f"q{number}.md", class_page(f"urn:t:q{number}", f"Q{number}"))
-    open_migrated("kg.db", daemon.folder)[0].close()
-    with closing(sqlite3.connect(f"file:{daemon.folder / 'kg.db'}?mode=ro", uri=True)) as reader:
+    engines.migrated(daemon.folder / "kg.db").close()
+    with engines.Connected(daemon.folder / "kg.db") as reader:
         for count in (1, 20, 60, 150):
             process = daemon.start("--once", "--source", tree, *FOLLOW, "--database", "kg.db")
             eventually(lambda count=count: reader.execute("SELECT COUNT(*) FROM owl_classes").fetchone()[0] >= count)
@@ -183,7 +181,7 @@ def seconds_to_row(daemon: Daemon, save: Callable[[int], None], running: Running
     """Measure from the end of a save to the row in the database, again and again."""
     asked = "SELECT 1 FROM owl_classes WHERE class_iri = 'urn:t:7' AND label = ?"
     seconds = []
-    with closing(sqlite3.connect(f"file:{daemon.folder / 'kg.db'}?mode=ro", uri=True)) as reader:
+    with engines.Connected(daemon.folder / "kg.db") as reader:
         for number in range(count):
             save(number)
             began = time.monotonic()
@@ -346,7 +344,7 @@ class Bench:
 
     def sync(self, *, is_disk: bool = True) -> None:
         """Run a pass."""
-        database, _ = open_migrated(str(self.folder / "lived.db"), self.folder)
+        database = engines.migrated(self.folder / "lived.db")
         job = Job("o", INCLUDE, (), Reading(), 2, 4, 5.0)
         selects = changes.selection(INCLUDE, ())
         branch = None if is_disk else "main"
@@ -378,7 +376,7 @@ class Bench:
 
     def check(self) -> None:
         """Compare the database with what git says, and its dump with that of a fresh one fed the same contents."""
-        lived = SqliteDatabase(self.folder / "lived.db", read_only=True)
+        lived = engines.opened(self.folder / "lived.db")
         fresh = SqliteDatabase(self.folder / "fresh.db", is_scratch=True)
         try:
             rows = lived.rows("SELECT path, blob_seen FROM source_files")
@@ -404,7 +402,7 @@ class Bench:
 
 
 def a_working_day(steps: list[tuple[str, str | None, str | None]]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+    with engines.folder() as folder:
         bench = Bench(Path(folder))
         for step in steps:
             bench.do(*step)
@@ -412,7 +410,7 @@ def a_working_day(steps: list[tuple[str, str | None, str | None]]) -> None:
         bench.check()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=engines.examples(25), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(work, max_size=14))
 def test_whatever_is_done_in_a_checkout_the_database_is_what_git_would_add(
     steps: list[tuple[str, str | None, str | None]],

@@ -4,6 +4,7 @@
     ├── PageError            one file can't be read: it goes to the ledger, nothing else suffers
     ├── TransientError       worth another try at once: a lock, a network, a lost connection
     │   ├── BusyError        another program holds the database's write lock
+    │   ├── LostError        the database's server crashed, and may have lost its last commits
     │   ├── ObjectError      an object of the repository can't be read
     │   └── UnreachableError the remote does not answer, or breaks off
     ├── SystemicError        every file would fail alike: the pass stops, the checkpoint stays
@@ -14,6 +15,7 @@
     │   └── DamageError      a clone has lost objects, which is proven
     ├── DeadlineError        work in a process of its own took longer than it may
     ├── DiedError            work in a process of its own ended that process
+    ├── LeaseError           the lease of an ontology is another's: the pass stops, nothing more is written
     ├── StoppedError         asked to stop while something was waited for
     ├── OpenError            a circuit breaker is open: the next attempt waits
     ├── HeldError            deletions that look like a mistake: all else is saved, the checkpoint stays
@@ -73,6 +75,12 @@ class BusyError(TransientError):
     exit_code = ExitCode.DATABASE
 
 
+class LostError(TransientError):
+    """The database's server crashed under a pass, and may have lost its last commits: the pass is planned anew."""
+
+    exit_code = ExitCode.DATABASE
+
+
 class ObjectError(TransientError):
     """An object of the repository can't be read: it is missing, or damaged, or the disk fails."""
 
@@ -105,6 +113,12 @@ class DiedError(VisionflowError):
     def __init__(self, message: str, signal: str | None = None) -> None:
         super().__init__(message)
         self.signal = signal
+
+
+class LeaseError(VisionflowError):
+    """The lease of an ontology is another's by now: this process was silent for too long."""
+
+    exit_code = ExitCode.DATABASE
 
 
 class StoppedError(VisionflowError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -38,6 +39,14 @@ DEFAULT_NOT_RELATIONS: tuple[str, ...] = (
     "maturity",
 )
 """Page properties that are no relations although their values hold links."""
+
+UNSEEN = re.compile(
+    "[\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+"""Characters that JSON lets stand and nobody sees: a terminal obeys them, or shows a text in another order.
+
+They are told by their numbers, not by what Python's edition of Unicode says of them: a dump is the same with every one.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +247,17 @@ def display_path(path: bytes) -> str:
 def harmless(text: str) -> str:
     """Make a text from a page, a path or a remote harmless on a terminal: what controls it is escaped."""
     return text if text.isprintable() else "".join(_shown(character) for character in text)
+
+
+def escaped_json(text: str) -> str:
+    """Make JSON harmless on a terminal: equal for who reads it, with what nobody sees escaped."""
+    return UNSEEN.sub(_unit_escapes, text)
+
+
+def _unit_escapes(found: re.Match[str]) -> str:
+    """Give one escape for each unit of UTF-16, as JSON has it."""
+    units = found[0].encode("utf-16-be")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
 
 
 def _shown(character: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import structlog
 
-from visionflow_daemon.config.secrets import credentials
+from visionflow_daemon.config.secrets import credentials, server_of
 from visionflow_daemon.config.values import FOLLOW_WORKTREE, Config, SourceConfig
 from visionflow_daemon.errors import ExitCode, HeldError, StillHeldError, StoppedError, VisionflowError
 from visionflow_daemon.git import clone
@@ -18,6 +18,7 @@ from visionflow_daemon.git.worktree import store
 from visionflow_daemon.model import timestamp
 from visionflow_daemon.storage import files
 from visionflow_daemon.storage.database import Database
+from visionflow_daemon.storage.migrate import Migration, open_migrated
 from visionflow_daemon.storage.opening import address
 from visionflow_daemon.sync import checked
 from visionflow_daemon.sync.job import Job, Services
@@ -38,13 +39,27 @@ class Attempt:
     error: Exception | None = None
 
 
+def open_to_write(config: Config, to: int | None = None) -> tuple[Database, list[Migration]]:
+    """Open the configured database to write it, with its schema up to date, or at a version.
+
+    Gives what was applied for that. Raises what storage/migrate.py does, and ConfigError for a secret without a file.
+    """
+    return open_migrated(
+        config.database,
+        config.base,
+        busy_timeout=config.sync.busy_timeout,
+        to=to,
+        server=server_of(config, os.environ),
+    )
+
+
 def job_of(config: Config, source: SourceConfig) -> Job:
     """Give the job that brings a source into its ontology."""
     return Job(
         ontology_id=source.ontology_id,
         include=source.include,
         exclude=source.exclude,
-        reading=config.reading_rules(),
+        reading=config.reading_rules(source),
         workers=config.workers(),
         queue=config.sync.queue,
         lock_timeout=config.sync.lock_timeout,

@@ -1,1 +1,3 @@
+DROP TABLE passes_under_way;
+DROP TABLE daemons;
 DROP TABLE leases;

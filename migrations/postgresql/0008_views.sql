@@ -109,8 +109,8 @@ FROM sync_runs;
 
 CREATE VIEW visionflow_leases AS
 SELECT ontology_id,
-       holder,
+       regexp_replace(holder, ':[^:]*$', '') AS holder,
        since,
        expires_at
 FROM leases
-WHERE holder IS NOT NULL;
+WHERE holder IS NOT NULL AND expires_at > clock_timestamp();

@@ -10,14 +10,23 @@ from pathlib import Path
 from tests.support import Daemon
 
 
-def on_a_terminal(daemon: Daemon, *arguments: str | Path) -> tuple[int, str]:
-    """Run the program with a terminal as its output; give its code, and all that the terminal got."""
+def on_a_terminal(daemon: Daemon, *arguments: str | Path, keys: bytes | None = None) -> tuple[int, str]:
+    """Run the program with a terminal as its output; give its code, and all that the terminal got.
+
+    Where `keys` are pressed, the terminal is its input, too.
+    """
     outer, inner = pty.openpty()
     try:
         with subprocess.Popen(
-            daemon.command(*arguments), cwd=daemon.folder, env=daemon.env(), stdout=inner, stderr=inner
+            daemon.command(*arguments),
+            cwd=daemon.folder,
+            env=daemon.env(),
+            stdin=None if keys is None else inner,
+            stdout=inner,
+            stderr=inner,
         ) as process:
             os.close(inner)
+            os.write(outer, keys or b"")
             got = bytearray()
             while True:
                 try:

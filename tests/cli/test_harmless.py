@@ -18,6 +18,10 @@ HOSTILE = {
 }
 
 
+UNSEEN = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c\u2028\u2029\u200b\ufeff\xad"
+"""Characters that put a text into another order, part it, or can't be seen."""
+
+
 def assert_harmless(shown: str) -> None:
     """See that a terminal got no control character but the end of a line."""
     assert {character for character in shown if not character.isprintable()} <= {"\n"}, repr(shown)
@@ -88,6 +92,31 @@ def test_json_on_a_terminal_escapes_every_control_character(daemon: Daemon) -> N
     assert code == 0
     assert json.loads(shown)["classes"][0]["label"] == "a\x9b31m\x7fb"
     assert_harmless(shown)
+
+
+def test_what_nobody_sees_is_escaped_in_json_and_says_the_same(repo: Repo, daemon: Daemon) -> None:
+    label = f"a{UNSEEN}b"
+    page = class_page("urn:t:a", label)
+    (daemon.folder / "a.md").write_text(page)
+    repo.commit({"a.md": page, f"{UNSEEN}.md": class_page("urn:t:b", "b")})
+    daemon.once(repo.path)
+    repo.commit({"a.md": class_page("urn:t:a", f"c{UNSEEN}d")})
+    daemon.once(repo.path, database="other.db")
+    shown = {}
+    for arguments in (
+        ("dump", "--database", "kg.db"),
+        ("parse", "a.md"),
+        ("parse", "a.md", "--json"),
+        ("status", "--database", "kg.db", "--json"),
+        ("compare", "kg.db", "other.db"),
+        ("compare", "kg.db", "other.db", "--json"),
+        ("compare", "kg.db", "other.db", "--json-lines"),
+    ):
+        _, shown[arguments] = on_a_terminal(daemon, *arguments)
+        assert_harmless(shown[arguments])
+    dumped = [json.loads(line) for line in shown["dump", "--database", "kg.db"].splitlines()]
+    assert label in {row[3] for row in dumped if row[0] == "class"}
+    assert json.loads(shown["parse", "a.md", "--json"])["classes"][0]["label"] == label
 
 
 @pytest.mark.parametrize("name", ["missing.md", "folder"])

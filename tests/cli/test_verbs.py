@@ -48,12 +48,16 @@ def test_status_as_json(filled: Daemon, repo: Repo) -> None:
     assert breakers == dict.fromkeys(("files", "database", "remote"), "closed")
     assert found == {
         "ontology_id": "default",
+        "name": None,
+        "is_configured": None,
+        "is_held": True,
         "source": str(repo.path),
         "branch": "main",
         "commit": repo.tip(),
         "overlay": None,
         "rollout_percent": 100.0,
         "is_whole": True,
+        "is_forgotten": False,
         "holds": {
             "files": 5,
             "skipped": 1,
@@ -67,6 +71,7 @@ def test_status_as_json(filled: Daemon, repo: Repo) -> None:
             "declared_twice": 0,
         },
         "legacy": {"classes": 0, "properties": 0, "axioms": 0},
+        "lease": None,
     }
     assert (run["status"], run["plan"], run["planned"], run["failed"], run["error"]) == ("finished", "diff", 2, 2, None)
 

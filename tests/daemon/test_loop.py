@@ -16,8 +16,9 @@ import structlog
 from tests.support import Repo, class_page, eventually, git
 from visionflow_daemon import logs
 from visionflow_daemon.config.values import Config, SourceConfig
+from visionflow_daemon.daemon.around import Around
 from visionflow_daemon.daemon.keeper import Keeper
-from visionflow_daemon.daemon.loop import Around, Loop
+from visionflow_daemon.daemon.loop import Loop
 from visionflow_daemon.daemon.rota import Rota
 from visionflow_daemon.daemon.wake import Wake
 from visionflow_daemon.errors import ConfigError, ExitCode

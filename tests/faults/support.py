@@ -7,14 +7,16 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from _pytest.mark.structures import ParameterSet
 
-from tests.support import Daemon, Ran, Repo, assert_sound, class_page
+from tests import engines
+from tests.engines import assert_sound
+from tests.support import Daemon, Ran, Repo, class_page
 
 NOBODY = str(50_000 + os.getpid() % 10_000)
 """A user without rights, and without other processes, which limits would count."""
@@ -106,7 +108,7 @@ class Scene:
 @contextmanager
 def reading(database: Path) -> Iterator[sqlite3.Connection]:
     """Open a database to read it."""
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+    with engines.Connected(database) as connection:
         yield connection
 
 

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.engines import assert_sound
 from tests.faults.support import rarely, strace, tmpfs
 from tests.storage.backups.support import backed_up, filled, names
-from tests.support import Daemon, Ran, Repo, assert_sound, class_page
+from tests.support import Daemon, Ran, Repo, class_page
 from visionflow_daemon.storage.backups.restore import Rules, restore
 from visionflow_daemon.storage.backups.shelf import Shelf
 from visionflow_daemon.storage.dump import dump

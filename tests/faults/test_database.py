@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.engines import assert_sound
 from tests.faults.support import (
     Scene,
     as_nobody,
@@ -22,7 +23,7 @@ from tests.faults.support import (
     strace,
     tmpfs,
 )
-from tests.support import Daemon, Repo, assert_sound
+from tests.support import Daemon, Repo
 from visionflow_daemon.storage.lock import lock_path
 
 QUICK = {"VISIONFLOW_SYNC__BUSY_TIMEOUT": "0.1"}

@@ -9,19 +9,19 @@ import json
 import os
 import random
 import shutil
-import sqlite3
 import subprocess
 import time
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from tests import engines
 from tests.conftest import corpus
+from tests.engines import assert_sound
 from tests.faults.support import Pages, pages
-from tests.support import Daemon, Repo, assert_sound, git
+from tests.support import Daemon, Repo, git
 
 FIRST_MOMENT = 0.05
 METAVERSE = ("--prefix", "mv=https://metaverse-ontology.org/")
@@ -96,10 +96,10 @@ class Walk:
 
     def has_a_running_pass(self) -> bool:
         """Tell whether the kill came between a pass's first write and its last."""
-        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as connection:
+        with engines.Connected(self.database) as connection:
             try:
                 return bool(connection.execute("SELECT 1 FROM sync_runs WHERE status = 'running'").fetchone())
-            except sqlite3.OperationalError:  # killed before the schema was made
+            except engines.Refused:  # killed before the schema was made
                 return False
 
     def compare(self) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.engines import assert_sound
 from tests.faults.support import Scene, as_nobody, owned_by_nobody, rarely, tool
-from tests.support import Daemon, Repo, assert_sound, class_page
+from tests.support import Daemon, Repo, class_page, eventually
 
 BIG = {"VISIONFLOW_READING__LIMITS__PAGE_BYTES": "200000000"}
 MB = 1_000_000
@@ -87,6 +88,26 @@ def test_fewer_threads_than_wanted_do_it_all(open_folder: Path) -> None:
     assert fewer["wanted"] == 8
     scene.keeps()
     scene.heals()
+
+
+def test_where_threads_are_few_passes_wait_for_each_other(open_folder: Path) -> None:
+    under = as_nobody()
+    daemon = Daemon(open_folder)
+    text = 'database = "kg.db"\n[daemon]\ninterval = 0.3\npoll = 0.1\n'
+    for number in range(20):
+        repo = Repo(open_folder / f"{number}.git")
+        repo.commit({f"p{more}.md": class_page(f"urn:t:{more}", f"P{more}") for more in range(20)})
+        text += f'[[sources]]\nlocation = "{repo.path}"\nontology_id = "o{number}"\n'
+    (open_folder / "config.toml").write_text(text)
+    owned_by_nobody(open_folder)
+    daemon.under = (*tool("prlimit", "--nproc=110"), *under)  # five for each source, and what the daemon itself needs
+    with daemon.running("--config", "config.toml") as running:
+        eventually(lambda: running.count("pass finished") >= 20, 60)
+        assert running.end() == 0
+    done = {line["ontology_id"] for line in running.events if line["event"] == "pass finished"}
+    assert len(done) == 20
+    assert running.count("pass failed") == 0
+    assert running.count("pass waits") > 0
 
 
 # Open files

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
-from contextlib import closing
 from dataclasses import replace
 
 import pytest
 
+from tests import engines
 from tests.faults.support import tool
 from tests.support import Daemon, Repo, class_page
 from tests.test_apart import children_of, wait_until_gone
@@ -139,7 +138,7 @@ def test_a_repository_of_another_owner_is_read_apart_too(repo: Repo, daemon: Dae
 def test_where_no_process_can_be_started_a_careful_pass_reads_without(repo: Repo, daemon: Daemon) -> None:
     repo.commit(pages())
     daemon.once(repo.path)
-    with closing(sqlite3.connect(daemon.folder / "kg.db")) as connection:
+    with engines.Connected(daemon.folder / "kg.db") as connection:
         connection.execute("UPDATE sync_runs SET status = 'running'")
         connection.execute("UPDATE checkpoints SET is_clean = 0")
         connection.commit()

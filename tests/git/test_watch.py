@@ -143,10 +143,13 @@ def test_a_repository_that_goes_and_comes_back(tree: Path) -> None:
         assert commit_in(tree, "second") == told.next()
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EMFILE])
-def test_without_events_the_branch_is_looked_at(tree: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.ENOSPC, "no more"), OSError(errno.EMFILE, "no more"), RuntimeError("can't start new thread")],
+)
+def test_without_events_the_branch_is_looked_at(tree: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     def refuse(*_: object) -> None:
-        raise OSError(number, "no more")
+        raise error
 
     monkeypatch.setattr(type(Observer()), "start", refuse)
     warned: list[str] = []

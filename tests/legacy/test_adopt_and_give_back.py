@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from tests.engines import assert_sound
 from tests.legacy.builders import NAMESPACE, PREFIX, SHAPES, Builder, content
-from tests.support import Daemon, assert_sound
+from tests.support import Daemon
 from visionflow_daemon.storage.lock import ontology_lock
 
 SIZE = 300

@@ -17,9 +17,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import corpus
+from tests.engines import assert_sound
 from tests.legacy.builders import AXIOMS, CLASSES_A, HIERARCHY, PROPERTIES_A
 from tests.storage.test_exact import IRIS, PATHS, RELATIONS, blob_of, database_in, pages
-from tests.support import Daemon, Repo, assert_sound, class_page, outline_page
+from tests.support import Daemon, Repo, class_page, outline_page
 from visionflow_daemon.model import Page
 from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.dump import dump

@@ -83,6 +83,29 @@ def test_a_loop_that_says_nothing_for_long_is_dead(web: Web, board: Board, clock
     assert web.get("/livez").status == 200
 
 
+def test_one_pass_that_is_stuck_is_enough_however_well_others_do(web: Web, board: Board, clock: Clock) -> None:
+    board.source_known("other", "/srv/pages", None, 60)
+    board.next_due("other", clock.now() + timedelta(hours=6))
+    board.pass_begun("kg", "interval")
+    for _ in range(10):
+        clock.pass_by(100)
+        board.lives("kg")
+        board.pass_begun("other", "interval")
+        board.pass_done("other", summary())
+        assert web.get("/livez").status == 200
+    clock.pass_by(601)
+    board.pass_begun("other", "interval")
+    assert web.get("/livez").status == 503, "the others covered for it"
+    board.pass_done("other", summary())
+    assert web.get("/livez").status == 503
+    board.lives("kg")
+    assert web.get("/livez").status == 200
+    board.lives("unknown")
+    board.pass_done("kg", summary())
+    board.lives("kg")
+    assert web.get("/livez").status == 200
+
+
 def test_a_loop_that_sleeps_until_its_next_pass_lives(web: Web, board: Board, clock: Clock) -> None:
     board.next_due("kg", clock.now() + timedelta(hours=6))
     clock.pass_by(5 * 3_600)

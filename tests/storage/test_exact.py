@@ -7,14 +7,14 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support import assert_sound
+from tests import engines
 from visionflow_daemon.model import Axiom, ClassFact, Link, NameRank, Page, PageName, PropertyFact
 from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.dump import dump
-from visionflow_daemon.storage.migrate import open_migrated
 from visionflow_daemon.storage.writer import Content, Failure, Writer
 
 IRIS = [f"urn:c:{letter}" for letter in "abcdef"]
@@ -73,15 +73,14 @@ steps = st.lists(st.tuples(st.sampled_from(PATHS), st.none() | pages() | st.just
 
 
 def database_in(folder: str, name: str) -> Database:
-    database, _ = open_migrated(name, Path(folder))
-    return database
+    return engines.migrated(Path(folder) / name)
 
 
 def blob_of(page: Page) -> str:
     return hashlib.sha1(repr(page).encode()).hexdigest()  # noqa: S324 - stands for a git blob id
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=engines.examples(200), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(history=steps, order=st.randoms(use_true_random=False))
 def test_any_history_ends_as_a_fresh_database_fed_the_same_files(
     history: list[tuple[bytes, object]], order: object
@@ -108,9 +107,12 @@ def test_any_history_ends_as_a_fresh_database_fed_the_same_files(
         assert b"".join(dump(lived, "o")) == b"".join(dump(fresh, "o"))
         for database in (lived, fresh):
             database.close()
-            assert_sound(database.path)
+        for name in ("lived.db", "fresh.db"):
+            engines.assert_sound(Path(folder) / name)
+            engines.drop(Path(folder) / name)
 
 
+@pytest.mark.sqlite
 def test_saving_the_same_page_again_keeps_every_row(tmp_path: Path) -> None:
     database = database_in(str(tmp_path), "x.db")
     writer = Writer(database, "o", lambda: "2026-01-01T00:00:00Z")

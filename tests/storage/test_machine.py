@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from tests import engines
 from tests.storage.test_exact import PATHS, blob_of, database_in, pages
 from visionflow_daemon.model import Page
 from visionflow_daemon.storage.dump import dump
@@ -61,10 +62,11 @@ class Storage(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Put everything away."""
         self.database.close()
+        engines.drop(Path(self.folder.name) / "lived.db")
         self.folder.cleanup()
 
 
 TestStorage = Storage.TestCase
 TestStorage.settings = settings(
-    max_examples=40, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=engines.examples(40), stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
 )

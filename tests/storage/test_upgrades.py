@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import Daemon, Repo, assert_sound, class_page, outline_page
+from tests.engines import assert_sound
+from tests.support import Daemon, Repo, class_page, outline_page
 from visionflow_daemon.storage.lock import ontology_lock
 from visionflow_daemon.storage.migrate import migrations
 

@@ -29,7 +29,8 @@ class Crowd:
 
     def begun(self) -> list[str]:
         """Let all that may begin do so."""
-        found = [name for name, each in self.waiting.items() if self.line.may_begin(each, self.now)]  # type: ignore[arg-type]
+        admitted = self.line.admit(self.now)
+        found = [name for name, each in self.waiting.items() if each in admitted]
         for name in found:
             self.under_way[name] = self.waiting.pop(name)
         return found

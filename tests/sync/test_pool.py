@@ -148,6 +148,18 @@ def test_a_handler_that_raises_ends_the_pool_and_run_raises_it(workers: int) -> 
     assert alive() == []
 
 
+@pytest.mark.parametrize("at_once", [None, 1])
+def test_nothing_more_is_begun_once_a_task_has_failed(at_once: int | None) -> None:
+    def act(task: int) -> None:
+        if task == 20:
+            raise ZeroDivisionError
+
+    worker = Worker(act)
+    with pytest.raises(ZeroDivisionError):
+        run(1, 8, worker.make, range(100), at_once=at_once)
+    assert worker.done == list(range(20))
+
+
 def test_the_tasks_in_hand_are_finished_when_another_one_fails() -> None:
     both = threading.Barrier(2, timeout=DEADLINE)
     failed = threading.Event()
@@ -241,6 +253,25 @@ def test_a_tick_that_raises_leaves_no_worker_behind() -> None:
         thread.join(1.0)
     assert left == []
     assert sorted(worker.opened) == sorted(worker.closed)
+
+
+def test_a_tick_that_raises_while_all_is_closed_is_no_different() -> None:
+    gate, closing = threading.Event(), threading.Event()
+
+    @contextmanager
+    def make() -> Iterator[Callable[[int], None]]:
+        yield lambda _: None
+        closing.set()
+        assert gate.wait(DEADLINE)
+
+    def tick() -> None:
+        if closing.is_set():
+            gate.set()
+            raise ZeroDivisionError("tick")
+
+    with pytest.raises(ZeroDivisionError, match="tick"):
+        run(2, 2, make, range(10), tick=tick)
+    assert alive() == []
 
 
 def out_of_memory_at(first: set[int], again: Collection[int] = ()) -> Callable[[int], None]:

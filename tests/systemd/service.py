@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.support import Daemon, assert_documented, assert_sound, eventually
+from tests.engines import assert_sound
+from tests.support import Daemon, assert_documented, eventually
 from tests.systemd.machine import Machine
 
 DAEMON, ONCE = "visionflow-daemon", "visionflow-daemon-once"

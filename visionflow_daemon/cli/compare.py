@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from visionflow_daemon.cli import tables
-from visionflow_daemon.cli.settings import Options, load, merged
+from visionflow_daemon.cli.settings import Options, by_name, load, merged, reading_of
 from visionflow_daemon.errors import ConfigError, ExitCode
 from visionflow_daemon.model import harmless
 
@@ -34,6 +34,7 @@ def of_comparison(command: Any) -> Any:  # noqa: ANN401 - click's decorators hav
     for option in reversed(
         (
             click.option("--config", type=click.Path(path_type=Path), help="The TOML file, for its prefixes."),
+            by_name,
             click.option("--prefix", multiple=True, metavar="NAME=NAMESPACE", help="A prefix of OWL names."),
             click.option("--ontology-id", metavar="ID", help="The ontology, where a database holds several."),
             click.option("--old-ontology-id", metavar="ID", help="The same, of OLD alone."),
@@ -63,12 +64,12 @@ def compare(context: click.Context, /, *, old: str, new: str, **given: Any) -> N
 
     if given["as_json"] and given["as_lines"]:
         raise ConfigError("--json and --json-lines: give one of them")
-    options = merged(context, config=given["config"], prefix=given["prefix"])
-    config = load(Options(config=options.config, prefix=options.prefix))
+    options = merged(context, **{name: given[name] for name in ("config", "prefix", "source_name")})
+    config = load(Options(config=options.config, prefix=options.prefix, source_name=options.source_name))
     both = given["ontology_id"] or options.ontology_id
     rules = Rules(
         kinds_of(_listed(given["only"]), _listed(given["ignore"])),
-        config.reading_rules().prefixes,
+        reading_of(config).prefixes,
         given["is_exact"],
         given["with_annotations"],
         config.sync.busy_timeout,

@@ -16,7 +16,7 @@ import pygit2
 
 from visionflow_daemon.cli import tables
 from visionflow_daemon.cli.advice import NOT_KNOWN, advice
-from visionflow_daemon.config.values import Config
+from visionflow_daemon.config.values import Config, SourceConfig
 from visionflow_daemon.environment import state_directory
 from visionflow_daemon.errors import ConfigError, PageError, VisionflowError
 from visionflow_daemon.formats.text import decode
@@ -132,7 +132,7 @@ def explain(database: Database, ontology_id: str, config: Config, name: str) -> 
     excerpt: list[Line] = []
     unread = None
     if record.status == "failed" and record.line is not None:
-        excerpt, unread = _excerpt(config, places, record.blob, record.line)
+        excerpt, unread = _excerpt(config, ontology_id, places, record.blob, record.line)
     return Explanation(record, warnings, excerpt, unread, advice(record))
 
 
@@ -144,7 +144,13 @@ def _places(database: Database, ontology_id: str, config: Config) -> list[str]:
     held = checkpoint.load(database, ontology_id)
     store = store_path(state_directory(os.environ), database.address.identity, ontology_id)
     found = [str(store)] if store.exists() else []
-    return found + [source.location for source in config.sources] + ([held.source] if held else [])
+    sources = _sources_of(config, ontology_id)
+    return found + [source.location for source in sources] + ([held.source] if held else [])
+
+
+def _sources_of(config: Config, ontology_id: str) -> list[SourceConfig]:
+    """Give the source of an ontology; where there is only one, it is that one, wherever it feeds."""
+    return [each for each in config.sources if len(config.sources) == 1 or each.ontology_id == ontology_id]
 
 
 @contextmanager
@@ -158,9 +164,11 @@ def _opened(config: Config, location: str) -> Iterator[pygit2.Repository]:
         opened.free()
 
 
-def _excerpt(config: Config, places: list[str], blob: str, line: int) -> tuple[list[Line], str | None]:
+def _excerpt(
+    config: Config, ontology_id: str, places: list[str], blob: str, line: int
+) -> tuple[list[Line], str | None]:
     """Read the lines around a line of a blob, else say why that can't be done."""
-    limits = config.reading_rules().limits
+    limits = config.reading_rules(next(iter(_sources_of(config, ontology_id)), None)).limits
     problems = []
     for location in places:
         try:

@@ -14,7 +14,15 @@ import click
 
 from visionflow_daemon import lean
 from visionflow_daemon.cli import tables
-from visionflow_daemon.cli.settings import as_json, common, known_ontology, load, merged, ontology_of, open_existing
+from visionflow_daemon.cli.settings import (
+    as_json,
+    common,
+    known_ontology,
+    load_whole,
+    merged,
+    ontology_of,
+    open_existing,
+)
 from visionflow_daemon.environment import state_directory
 from visionflow_daemon.errors import ConfigError
 from visionflow_daemon.model import display_path, harmless, timestamp
@@ -59,7 +67,7 @@ def failures(
     from visionflow_daemon.storage import files, ledger  # noqa: PLC0415 - as all below: verbs start lean
 
     options = merged(context, **given)
-    config = load(options)
+    config = load_whole(options)
     selects = _selection(globs) if globs else ledger.everything
     database = open_existing(config)
     ontology_id = known_ontology(ontology_of(config, options), files.ontologies(database))
@@ -107,7 +115,7 @@ def retry(context: click.Context, /, *, paths: tuple[str, ...], as_json: bool, *
     from visionflow_daemon.sync.breakers import Breakers  # noqa: PLC0415
 
     options = merged(context, **given)
-    config = load(options)
+    config = load_whole(options)
     logs.configure(config.log.format, config.log.level, to_stderr=True)
     database = open_existing(config, read_only=False)
     ontology_id = known_ontology(ontology_of(config, options), files.ontologies(database))

@@ -14,6 +14,8 @@ from visionflow_daemon import lean
 from visionflow_daemon.cli import tables
 from visionflow_daemon.cli.backup import backup, restore
 from visionflow_daemon.cli.compare import compare
+from visionflow_daemon.cli.copy import copy
+from visionflow_daemon.cli.forget import forget
 from visionflow_daemon.cli.ledger import failures, retry
 from visionflow_daemon.cli.migrate import migrate
 from visionflow_daemon.cli.readers import readers
@@ -113,7 +115,22 @@ def program(
     context.exit(run(config, sink, how))
 
 
-for verb in (status, failures, retry, parse, verify, dump, compare, migrate, backup, restore, readers, check_config):
+for verb in (
+    status,
+    failures,
+    retry,
+    parse,
+    verify,
+    dump,
+    compare,
+    migrate,
+    backup,
+    restore,
+    copy,
+    readers,
+    forget,
+    check_config,
+):
     program.add_command(verb)
 
 

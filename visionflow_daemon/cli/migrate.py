@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from visionflow_daemon import passes
 from visionflow_daemon.cli import tables
-from visionflow_daemon.cli.settings import Options, as_json, common, load, merged, ontology_of
+from visionflow_daemon.cli.settings import Options, as_json, common, load, load_whole, merged, ontology_of, reading_of
+from visionflow_daemon.config.secrets import server_of
 from visionflow_daemon.config.values import Config
 from visionflow_daemon.errors import ConfigError
 from visionflow_daemon.model import harmless
+from visionflow_daemon.storage.database import POSTGRESQL
+from visionflow_daemon.storage.opening import address, open_database
 
 if TYPE_CHECKING:
     from visionflow_daemon.storage.legacy.account import Account
@@ -90,6 +95,9 @@ def up(
 
     options: Options = merged(context, **given)
     config = load(options)
+    if address(config.database, config.base).path is None:
+        _change_schema(config, to, is_trial=is_trial, may_lose=False, is_json=as_json)
+        return
     place = _place(config)
     with opened(place.reading()) as database:
         is_foreign = bool(shapes.foreign_tables(database))
@@ -98,7 +106,7 @@ def up(
         return
     if to is not None:
         raise ConfigError("--to: an older VisionFlow's database is brought to the newest version; go back from there")
-    rules = migration.Rules(config.reading_rules().prefixes, ontology_of(config, options))
+    rules = migration.Rules(reading_of(config).prefixes, ontology_of(config, options))
     done = migration.adopt_database(place, rules, is_trial=is_trial)
     if as_json:
         tables.echo_json(dataclasses.asdict(done.answer) | _circumstances(done, is_trial=is_trial))
@@ -148,7 +156,7 @@ def discard(context: click.Context, /, *, as_json: bool, **given: Any) -> None: 
     from visionflow_daemon.storage.legacy.migration import discard_remainder  # noqa: PLC0415
 
     options = merged(context, **given)
-    config = load(options)
+    config = load_whole(options)
     ontology_id = ontology_of(config, options)
     done = discard_remainder(_place(config), ontology_id)
     if as_json:
@@ -173,6 +181,9 @@ def _change_schema(
     from visionflow_daemon.storage.sqlite import database_path  # noqa: PLC0415
     from visionflow_daemon.storage.step_back import step_back  # noqa: PLC0415
 
+    if address(config.database, config.base).path is None:
+        _change_schema_of_server(config, to, is_trial=is_trial, may_lose=may_lose, is_json=is_json, is_back=is_back)
+        return
     place = _place(config)
     path = database_path(config.database, config.base)
     version = 0
@@ -194,12 +205,45 @@ def _change_schema(
         more = _circumstances(trial, is_trial=True) if is_json else None
         _echo_schema("would apply", trial.answer, path, version, more)
         return
-    database, applied = migrations.open_migrated(
-        config.database, config.base, busy_timeout=config.sync.busy_timeout, to=to
-    )
+    database, applied = passes.open_to_write(config, to)
     reached = migrations.current_version(database)
     database.close()
     _echo_schema("applied", applied, path, reached, {} if is_json else None)
+
+
+def _change_schema_of_server(
+    config: Config, to: int | None, *, is_trial: bool, may_lose: bool, is_json: bool, is_back: bool
+) -> None:
+    """Bring the schema on a server to a version, in one transaction, which undoes changes of tables, too."""
+    from visionflow_daemon.storage import migrate as migrations  # noqa: PLC0415
+    from visionflow_daemon.storage.step_back import require_allowed  # noqa: PLC0415
+    from visionflow_daemon.storage.trouble import told  # noqa: PLC0415
+
+    if is_trial:
+        raise ConfigError(
+            "--dry-run: a server's database is not copied; try it on a copy that createdb --template makes"
+        )
+    migrations.require_known(to, POSTGRESQL)
+    database = open_database(
+        config.database, config.base, busy_timeout=config.sync.busy_timeout, server=server_of(config, os.environ)
+    )
+    try:
+        with told(database.name):
+            version = migrations.current_version(database)
+            if to is not None and to < version:
+                with database.transaction():
+                    steps = migrations.steps_back(database, to)
+                    require_allowed(database, steps, may_lose=may_lose)
+                    migrations.take_back(database, steps)
+                _echo_schema("took back", steps, database.name, to, {} if is_json else None)
+                return
+            if is_back:
+                raise ConfigError(f"--to: the schema has version {version}, so {to} is no way back")
+            applied = migrations.migrate(database, to)
+            reached = migrations.current_version(database)
+        _echo_schema("applied", applied, database.name, reached, {} if is_json else None)
+    finally:
+        database.close()
 
 
 def _echo_schema(did: str, steps: list[Any], path: object, version: int, more: dict[str, object] | None) -> None:

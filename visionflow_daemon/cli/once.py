@@ -17,16 +17,14 @@ import structlog
 from visionflow_daemon.cli import tables
 from visionflow_daemon.cli.bar import Bar, Screen
 from visionflow_daemon.cli.side_by_side import side_by_side
-from visionflow_daemon.config.secrets import server_of
 from visionflow_daemon.config.values import Config, SourceConfig
 from visionflow_daemon.environment import state_directory
 from visionflow_daemon.errors import ConfigError, ExitCode
 from visionflow_daemon.git import repository
 from visionflow_daemon.logs import LineSink
-from visionflow_daemon.passes import Attempt, attempt, job_of, source_of
+from visionflow_daemon.passes import Attempt, attempt, job_of, open_to_write, source_of
 from visionflow_daemon.storage import files
 from visionflow_daemon.storage.database import Database
-from visionflow_daemon.storage.migrate import open_migrated
 from visionflow_daemon.sync.fetches import Fetches
 from visionflow_daemon.sync.job import Job, Services
 from visionflow_daemon.sync.pool import Pool
@@ -61,9 +59,7 @@ def run(config: Config, sink: LineSink, how: How) -> ExitCode:
     if not config.sources:
         raise ConfigError("no source: give --source URL-OR-PATH, or a --config file with a [[sources]] section")
     repository.configure(config.network)
-    database, applied = open_migrated(
-        config.database, config.base, busy_timeout=config.sync.busy_timeout, server=server_of(config, os.environ)
-    )
+    database, applied = open_to_write(config)
     try:
         for migration in applied:
             log.info("migration applied", version=migration.version, name=migration.name)

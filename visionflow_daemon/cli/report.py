@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from visionflow_daemon.config.values import Config
 from visionflow_daemon.git.rollout import ALL
 from visionflow_daemon.model import timestamp
 from visionflow_daemon.storage import checkpoint, files
 from visionflow_daemon.storage.checkpoint import LastRun
 from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.files import Totals
+from visionflow_daemon.storage.holders import Lease, leases
 from visionflow_daemon.storage.legacy import remainder
 from visionflow_daemon.storage.legacy.remainder import Remainder
 from visionflow_daemon.sync import checked
@@ -38,39 +40,47 @@ class BreakerStanding:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The state of one ontology."""
+    """The state of one ontology, and of the source that feeds it.
+
+    `is_configured` is None where no source is; `is_held` tells whether the database knows the ontology, `is_forgotten`
+    that it is being removed, or that this was cut off.
+    """
 
     ontology_id: str
+    name: str | None
+    is_configured: bool | None
+    is_held: bool
     source: str | None
     branch: str | None
     commit: str | None
     overlay: str | None
     rollout_percent: float | None
     is_whole: bool
+    is_forgotten: bool
     last_checked: str | None
     last_run: LastRun | None
     holds: Totals
     breakers: list[BreakerStanding]
     legacy: Remainder
+    lease: Lease | None
 
     def rows(self) -> list[tuple[str, object]]:
         """Give the rows of a table for people."""
         held, run = self.holds, self.last_run
-        rows: list[tuple[str, object]] = [
-            ("ontology", self.ontology_id),
-            ("source", self.source),
-            ("branch", self.branch),
-            (
-                "commit",
-                self.commit
-                if self.is_whole or not self.source
-                else f"{self.commit or 'none'} (a pass is under way, or was cut off)",
-            ),
-        ]
+        rows: list[tuple[str, object]] = [("ontology", self.ontology_id)]
+        if self.is_forgotten:
+            rows.append(("", "being forgotten: `forget` goes on with it where it was cut off"))
+        elif self.is_configured is False:
+            rows.append(("", "not configured: `forget` removes what is held of it"))
+        if self.name not in {None, self.ontology_id}:
+            rows.append(("called", self.name))
+        rows += [("source", self.source), ("branch", self.branch), ("commit", self._reached())]
         rows += [("", "and files on disk that are not committed")] if self.overlay else []
         if self.rollout_percent is not None and self.rollout_percent < ALL:
             rows.append(("rollout", f"{self.rollout_percent:g} % of the files are live"))
         rows.append(("last checked", self.last_checked))
+        if self.lease is not None:
+            rows.append(("held by", f"{self.lease.holder}, since {self.lease.since}"))
         if run is not None:
             rows.append(("last pass", f"{run.status}, {run.started_at} to {run.finished_at or run.progress_at}"))
             rows.append(
@@ -96,20 +106,33 @@ class Standing:
             *([("of these in legacy:", f"{self.legacy.described()}, which no file claims")] if self.legacy else []),
         ]
 
+    def _reached(self) -> str | None:
+        if self.is_whole or not self.source:
+            return self.commit
+        if not self.is_held:
+            return "none: no pass has begun yet"
+        return f"{self.commit or 'none'} (a pass is under way, or was cut off)"
 
-def standing(database: Database, state: Path, ontology_id: str) -> Standing:
+
+def standing(database: Database, state: Path, ontology_id: str, config: Config) -> Standing:
     """Look up the state of one ontology."""
+    source = next((each for each in config.sources if each.ontology_id == ontology_id), None)
+    left = remainder.count(database, ontology_id)
     held = checkpoint.load(database, ontology_id)
     now = timestamp(datetime.now(UTC))
     note = checked.last(state, database.address.identity, ontology_id)
     return Standing(
         ontology_id=ontology_id,
-        source=held.source if held else None,
-        branch=held.branch if held else None,
+        name=source.called if source else None,
+        is_configured=source is not None if config.sources else None,
+        is_held=held is not None or bool(left),
+        source=held.source if held else source.shown if source else None,
+        branch=held.branch if held else source.branch if source else None,
         commit=held.commit if held else None,
         overlay=held.overlay if held else None,
         rollout_percent=held.rollout_percent if held else None,
         is_whole=held is not None and held.is_clean,
+        is_forgotten=held is not None and held.is_forgotten,
         last_checked=note.at if note else None,
         last_run=checkpoint.last_run(database, ontology_id),
         holds=files.totals(database, ontology_id),
@@ -117,5 +140,6 @@ def standing(database: Database, state: Path, ontology_id: str) -> Standing:
             BreakerStanding(each.guards, each.state(now), each.failures, each.since, each.reason, each.retry_at)
             for each in Breakers(state, database.address.identity, ontology_id).all().values()
         ],
-        legacy=remainder.count(database, ontology_id),
+        legacy=left,
+        lease=leases(database).get(ontology_id),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +16,7 @@ from visionflow_daemon.config.secrets import server_of
 from visionflow_daemon.config.values import FOLLOWS, LOG_FORMATS, LOG_LEVELS, Config, SourceConfig
 from visionflow_daemon.errors import ConfigError
 from visionflow_daemon.git.credentials import is_remote
+from visionflow_daemon.model import Reading
 from visionflow_daemon.storage import trouble
 from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.migrate import require_current
@@ -24,8 +25,13 @@ from visionflow_daemon.storage.opening import open_database
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
+by_name = click.option(
+    "--source-name", multiple=True, metavar="NAME", help="Only this source of the configuration; repeatable."
+)
 DATABASE_NAME = "visionflow_daemon.database"
 """Where click's context keeps the path of the database that a verb reads, for messages about it."""
+
+SEVERAL = "several sources are configured: say which with --source-name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,7 @@ class Options:
     prefix: tuple[str, ...] = ()
     database: str | None = None
     ontology_id: str | None = None
+    source_name: tuple[str, ...] = ()
     workers: int | None = None
     lock_timeout: float | None = None
     fetch_timeout: float | None = None
@@ -56,6 +63,7 @@ def common(command: Command) -> Command:
             click.option("--config", type=click.Path(path_type=Path), help="The TOML file; see config.example.toml."),
             click.option("--database", metavar="URL", help="A path, or sqlite:///path."),
             click.option("--ontology-id", metavar="ID", help="The ontology within the database [default: default]."),
+            by_name,
             click.option("--log-format", type=click.Choice(LOG_FORMATS), help="How log lines look."),
             click.option("--log-level", type=click.Choice(LOG_LEVELS), help="What is logged."),
         )
@@ -95,16 +103,25 @@ def load(options: Options) -> Config:
     changes: dict[str, Any] = {}
     if options.database is not None:
         changes["database"] = _from(here, options.database)
-    if options.prefix:
-        added = dict(_prefix(text) for text in options.prefix)
+    added = dict(_prefix(text) for text in options.prefix)
+    if added:
         changes["reading"] = replace(config.reading, prefixes={**config.reading.prefixes, **added})
     changes["sync"] = _over(config.sync, workers=options.workers, lock_timeout=options.lock_timeout)
     changes["network"] = _over(config.network, fetch_timeout=options.fetch_timeout)
     changes["log"] = _over(config.log, format=options.log_format, level=options.log_level)
-    changes["sources"] = _sources(config, options, here)
+    sources = _sources(config, options, here)
+    changes["sources"] = tuple(replace(source, prefixes={**source.prefixes, **added}) for source in sources)
     config = replace(config, **changes)
     check(config)
     return config
+
+
+def load_whole(options: Options) -> Config:
+    """Read the configuration as `load` does, for a verb about what the database holds, be it configured or not.
+
+    --ontology-id chooses among that, by `ontology_of`, and no source.
+    """
+    return load(replace(options, ontology_id=None))
 
 
 def open_existing(config: Config, *, read_only: bool = True) -> Database:
@@ -125,12 +142,22 @@ def open_existing(config: Config, *, read_only: bool = True) -> Database:
 
 
 def ontology_of(config: Config, options: Options) -> str:
-    """Say which ontology a verb is about: the one named, else the configured source's."""
-    if options.ontology_id is not None:
+    """Say which ontology a verb is about: the one named, by itself or by its source, else the configured source's."""
+    if options.source_name:
+        _require_agreement(config.sources, options)
+    elif options.ontology_id is not None:
         return options.ontology_id
     if len(config.sources) > 1:
-        raise ConfigError("several sources are configured: say which with --ontology-id")
+        raise ConfigError(f"{SEVERAL}, or with --ontology-id" if not options.source_name else "give one --source-name")
     return config.sources[0].ontology_id if config.sources else "default"
+
+
+def reading_of(config: Config) -> Reading:
+    """Say how a page is read of which nobody says whose it is."""
+    rules = [config.reading_rules(source) for source in config.sources] or [config.reading_rules()]
+    if any(each != rules[0] for each in rules):
+        raise ConfigError(f"{SEVERAL}: they are read differently")
+    return rules[0]
 
 
 def known_ontology(ontology_id: str, held: list[str]) -> str:
@@ -151,15 +178,42 @@ def _sources(config: Config, options: Options, here: Path) -> tuple[SourceConfig
         "ontology_id": options.ontology_id,
     }
     if options.source is not None:
+        if options.source_name:
+            raise ConfigError("--source-name chooses among the configured sources: leave out --source")
         return (_over(SourceConfig(_from(here, options.source)), **given),)
-    if options.ontology_id is not None and len(config.sources) > 1:
-        chosen = [source for source in config.sources if source.ontology_id == options.ontology_id]
-        if not chosen:
-            raise ConfigError(f"--ontology-id: no configured source feeds {options.ontology_id!r}")
-        return tuple(_over(source, **given) for source in chosen)
-    if len(config.sources) > 1 and any(value is not None for value in given.values()):
-        raise ConfigError("several sources are configured: say which with --ontology-id")
-    return tuple(_over(source, **given) for source in config.sources)
+    chosen = _chosen(config.sources, options)
+    if len(chosen) > 1 and any(value is not None for value in given.values()):
+        raise ConfigError(SEVERAL)
+    return tuple(_over(source, **given) for source in chosen)
+
+
+def _chosen(sources: Sequence[SourceConfig], options: Options) -> Sequence[SourceConfig]:
+    """Give the sources that are named, by themselves or by their ontology; all where none is."""
+    if options.source_name:
+        known = ", ".join(repr(source.called) for source in sources) or "none"
+        strays = [name for name in options.source_name if name not in {source.called for source in sources}]
+        if strays:
+            raise ConfigError(*(f"--source-name: no source is called {name!r}; there are {known}" for name in strays))
+        chosen = [source for source in sources if source.called in options.source_name]
+        _require_agreement(chosen, options)
+        return chosen
+    if options.ontology_id is None or len(sources) < 2:  # noqa: PLR2004 - then it says where the only one goes to
+        return sources
+    chosen = [source for source in sources if source.ontology_id == options.ontology_id]
+    if not chosen:
+        raise ConfigError(f"--ontology-id: no configured source feeds {options.ontology_id!r}")
+    return chosen
+
+
+def _require_agreement(named: Sequence[SourceConfig], options: Options) -> None:
+    """Raise ConfigError where the sources that are named feed another ontology than the one that is named, too."""
+    problems = [
+        f"--ontology-id: source {source.called!r} feeds {source.ontology_id!r}, not {options.ontology_id!r}"
+        for source in named
+        if options.ontology_id not in {None, source.ontology_id}
+    ]
+    if problems:
+        raise ConfigError(*problems)
 
 
 def _from(here: Path, location: str) -> str:
@@ -168,6 +222,11 @@ def _from(here: Path, location: str) -> str:
         scheme, _, path = location.partition(":///")
         return f"{scheme}:///{here / path}" if scheme == "sqlite" and path else location
     return location if is_remote(location) else str(here / Path(location).expanduser())
+
+
+def database_from(here: Path, url: str) -> str:
+    """Give a database's URL or path as it is meant on the command line."""
+    return _from(here, url)
 
 
 def _prefix(text: str) -> tuple[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -12,10 +11,7 @@ from typing import Any
 
 import click
 
-from visionflow_daemon.model import harmless
-
-CONTROLS = re.compile("[\x7f-\x9f]")
-"""Control characters that JSON lets stand; a terminal would obey them."""
+from visionflow_daemon.model import escaped_json, harmless
 
 
 def lines(rows: Iterable[Sequence[object]], header: Sequence[str] = ()) -> list[str]:
@@ -44,8 +40,7 @@ def complain(message: str) -> None:
 
 def echo_json(value: Any) -> None:  # noqa: ANN401 - whatever json takes
     """Print a value as JSON, for people and for programs."""
-    text = json.dumps(value, indent=2, ensure_ascii=not _speaks_utf8())
-    click.echo(CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
+    click.echo(escaped_json(json.dumps(value, indent=2, ensure_ascii=not _speaks_utf8())))
 
 
 def _speaks_utf8() -> bool:

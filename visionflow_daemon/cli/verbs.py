@@ -18,9 +18,11 @@ from visionflow_daemon.cli.settings import (
     common,
     known_ontology,
     load,
+    load_whole,
     merged,
     ontology_of,
     open_existing,
+    reading_of,
 )
 from visionflow_daemon.environment import state_directory
 from visionflow_daemon.errors import ConfigError, ExitCode, PageError
@@ -32,24 +34,30 @@ from visionflow_daemon.model import Page, harmless
 @as_json
 @click.pass_context
 def status(context: click.Context, /, *, as_json: bool, **given: Any) -> None:  # noqa: ANN401 - click's parameters
-    """Say how far each ontology is synced, and what it holds."""
+    """Say how far each source is synced, and what its ontology holds, be it configured still or not."""
     lean.import_structlog()
     from visionflow_daemon.cli.report import Standing, standing  # noqa: PLC0415 - as all below: verbs start lean
     from visionflow_daemon.storage import files  # noqa: PLC0415
 
     options = merged(context, **given)
-    config = load(options)
+    config = load_whole(options)
     database = open_existing(config)
-    state = state_directory(os.environ)
     held = files.ontologies(database)
-    wanted = [known_ontology(options.ontology_id, held)] if options.ontology_id else held
-    found: list[Standing] = [standing(database, state, ontology_id) for ontology_id in wanted]
+    sources = {source.ontology_id: source for source in config.sources}
+    wanted = list(sources) if options.source_name else [*sources, *(each for each in held if each not in sources)]
+    if options.ontology_id is not None:
+        about = ontology_of(config, options)
+        wanted = [about if about in sources else known_ontology(about, held)]
+    state = state_directory(os.environ)
+    found: list[Standing] = [standing(database, state, each, config) for each in wanted]
     if as_json:
         tables.echo_json([dataclasses.asdict(each) for each in found])
         return
     if not found:
         click.echo("no ontology yet: no pass has run")
-    for each in found:
+    for number, each in enumerate(found):
+        if number:
+            click.echo()
         tables.echo(each.rows())
 
 
@@ -69,7 +77,7 @@ def parse(context: click.Context, /, *, file: Path, path: str | None, as_json: b
     except OSError as error:
         raise ConfigError(f"can't read {file}: {error.strerror}") from error
     try:
-        page = read_page(os.fsencode(path or file.name), data, config.reading_rules())
+        page = read_page(os.fsencode(path or file.name), data, reading_of(config))
     except PageError as error:
         where = f"{file}:{error.line}" if error.line else str(file)
         if as_json:
@@ -92,7 +100,7 @@ def dump(context: click.Context, /, **given: Any) -> None:  # noqa: ANN401 - cli
     from visionflow_daemon.storage.dump import dump as lines  # noqa: PLC0415
 
     options = merged(context, **given)
-    config = load(options)
+    config = load_whole(options)
     database = open_existing(config)
     for line in lines(database, known_ontology(ontology_of(config, options), files.ontologies(database))):
         sys.stdout.buffer.write(line)

@@ -41,21 +41,20 @@ def verify(context: click.Context, /, *, as_json: bool, is_repair: bool, **given
     from visionflow_daemon.git import clone, repository  # noqa: PLC0415
     from visionflow_daemon.storage import ledger  # noqa: PLC0415
     from visionflow_daemon.storage.legacy import remainder  # noqa: PLC0415
-    from visionflow_daemon.storage.migrate import open_migrated  # noqa: PLC0415
     from visionflow_daemon.sync import verify as verifying  # noqa: PLC0415
     from visionflow_daemon.sync.job import Services  # noqa: PLC0415
     from visionflow_daemon.sync.progress import Unwatched  # noqa: PLC0415
 
     config = load(merged(context, **given))
     if len(config.sources) != 1:
-        raise ConfigError("say what to verify: give --source, or the --ontology-id of one that is configured")
+        raise ConfigError("say what to verify: give --source, or the --source-name of one that is configured")
     source = config.sources[0]
     repository.configure(config.network)
     state = state_directory(os.environ)
     is_ours = is_remote(source.location) or source.follow == FOLLOW_WORKTREE
     place = passes.place_of(config, source, state)
     if is_repair:
-        database, _ = open_migrated(config.database, config.base, busy_timeout=config.sync.busy_timeout)
+        database, _ = passes.open_to_write(config)
     else:
         database = open_existing(config)
     sink = logs.configure(config.log.format, config.log.level, to_stderr=True)

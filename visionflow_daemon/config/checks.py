@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ipaddress import ip_network
 
 from visionflow_daemon.config.notifications import notification_problems
-from visionflow_daemon.config.values import FOLLOW_WORKTREE, FOLLOWS, LOG_FORMATS, LOG_LEVELS, Config, SourceConfig
+from visionflow_daemon.config.values import (
+    FOLLOW_WORKTREE,
+    FOLLOWS,
+    LOG_FORMATS,
+    LOG_LEVELS,
+    Config,
+    SourceConfig,
+    SourceLimits,
+)
 from visionflow_daemon.errors import ConfigError
 from visionflow_daemon.git.credentials import is_remote, url_problem
+from visionflow_daemon.model import Limits
+
+LONGEST_NAME = 200
+"""Characters of an ontology's id, and of a source's name."""
 
 
 def check(config: Config) -> None:
@@ -44,11 +57,7 @@ def check(config: Config) -> None:
         *_outside("backup.interval", config.backup.interval or None, 60, 31_622_400),
         *_outside("backup.keep", config.backup.keep, 1, 10_000),
         *_outside("backup.keep_weeks", config.backup.keep_weeks, 0, 10_000),
-        *_outside("reading.limits.depth", config.reading.limits.depth, 10, 250),
-        *_outside("reading.limits.page_bytes", config.reading.limits.page_bytes, 1, 1 << 30),
-        *_outside("reading.limits.rdf_bytes", config.reading.limits.rdf_bytes, 1, 1 << 30),
-        *_outside("reading.limits.statements", config.reading.limits.statements, 1, 10_000_000),
-        *_outside("reading.limits.iri_bytes", config.reading.limits.iri_bytes, 16, 1_024),
+        *_limit_problems("reading.limits", config.reading.limits),
         *_outside("reading.apart.from_bytes", config.reading.apart.from_bytes, 0, 1 << 30),
         *_outside("reading.apart.seconds", config.reading.apart.seconds, 0.1, 86_400),
         *_outside("reading.apart.memory_bytes", config.reading.apart.memory_bytes, 256 << 20, 1 << 40),
@@ -58,16 +67,27 @@ def check(config: Config) -> None:
     problems += notification_problems(config.notifications)
     if config.backup.folder == "":
         problems.append("backup.folder: it is empty; leave it out for `backups` beside the database")
-    owners: dict[str, int] = {}
     for at, source in enumerate(config.sources):
         problems += _source_problems(f"sources[{at}]", source)
+    problems += _said_twice(config.sources)
+    if problems:
+        raise ConfigError(*problems)
+
+
+def _said_twice(sources: Sequence[SourceConfig]) -> list[str]:
+    """Give the sources that share an ontology, or a name."""
+    problems = []
+    owners: dict[str, int] = {}
+    names: dict[str, int] = {}
+    for at, source in enumerate(sources):
         if (first := owners.setdefault(source.ontology_id, at)) != at:
             problems.append(
                 f"sources[{at}].ontology_id: {source.ontology_id!r} is fed by sources[{first}] already; "
                 "give each source one of its own"
             )
-    if problems:
-        raise ConfigError(*problems)
+        if (first := names.setdefault(source.called, at)) != at and (source.name or owners[source.ontology_id] == at):
+            problems.append(f"sources[{at}].name: sources[{first}] is called {source.called!r} already")
+    return problems
 
 
 def _source_problems(where: str, source: SourceConfig) -> list[str]:
@@ -76,8 +96,9 @@ def _source_problems(where: str, source: SourceConfig) -> list[str]:
         problems.append(f"{where}.location: it is empty; give a URL or a path")
     elif why := url_problem(source.location):
         problems.append(f"{where}.location: {why}")
-    if not source.ontology_id or len(source.ontology_id) > 200 or not source.ontology_id.isprintable():  # noqa: PLR2004
-        problems.append(f"{where}.ontology_id: give 1 to 200 printable characters")
+    for key, text in (("ontology_id", source.ontology_id), ("name", source.name)):
+        if text is not None and not (1 <= len(text) <= LONGEST_NAME and text.isprintable()):
+            problems.append(f"{where}.{key}: give 1 to {LONGEST_NAME} printable characters")
     if source.branch is not None and not source.branch:
         problems.append(f"{where}.branch: it is empty; leave it out for the branch that HEAD names")
     problems += _not_one_of(f"{where}.follow", source.follow, FOLLOWS)
@@ -86,9 +107,20 @@ def _source_problems(where: str, source: SourceConfig) -> list[str]:
     if not 0 < source.rollout_percent <= 100:  # noqa: PLR2004 - a percentage
         problems.append(f"{where}.rollout_percent: {source.rollout_percent:g} is not above 0, and at most 100")
     problems += _outside(f"{where}.interval", source.interval, 0.1, 86_400)
+    problems += _limit_problems(f"{where}.limits", source.limits)
     if not source.include:
         problems.append(f"{where}.include: it is empty, so that no file would be read")
     return problems
+
+
+def _limit_problems(where: str, limits: Limits | SourceLimits) -> list[str]:
+    return [
+        *_outside(f"{where}.depth", limits.depth, 10, 250),
+        *_outside(f"{where}.page_bytes", limits.page_bytes, 1, 1 << 30),
+        *_outside(f"{where}.rdf_bytes", limits.rdf_bytes, 1, 1 << 30),
+        *_outside(f"{where}.statements", limits.statements, 1, 10_000_000),
+        *_outside(f"{where}.iri_bytes", limits.iri_bytes, 16, 1_024),
+    ]
 
 
 def _outside(key: str, value: float | None, low: float, high: float) -> list[str]:

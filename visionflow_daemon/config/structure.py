@@ -14,6 +14,8 @@ from visionflow_daemon.errors import ConfigError
 
 SECTIONS = ("reading", "sync", "daemon", "http", "webhook", "network", "postgresql", "breaker", "backup", "log")
 LISTS = ("sources", "notifications")
+STEP = re.compile(r"\['([^']*)'\]|([^.\[\]]+)")
+"""One step of where a mistake is: a key or a number; a key that may be anything stands in brackets and quotes."""
 
 
 def structured(data: dict[str, Any]) -> tuple[Config, list[str]]:
@@ -42,7 +44,7 @@ def _without(data: dict[str, Any], problem: str) -> bool:
     if where.startswith("there is no such key"):
         where, reason = "", problem
     place: Any = data
-    path = [int(step) if step.isdecimal() else step for step in re.findall(r"[^.\[\]]+", where)]
+    path = [int(step) if step.isdecimal() else key or step for key, step in STEP.findall(where)]
     unknown = re.match(r"there is no such key: (.*)", reason)
     doomed = unknown[1].split(", ") if unknown else [path.pop()] if path else []
     try:
@@ -65,7 +67,7 @@ def _converter() -> cattrs.Converter:
     converter.register_structure_hook(float | None, lambda value, _: float(_exactly(value, int | float)))
     converter.register_structure_hook(int | None, lambda value, _: _exactly(value, int))
     strings = tuple[str, ...]
-    converter.register_structure_hook_func(lambda kind: kind == strings, _strings)
+    converter.register_structure_hook_func(lambda kind: kind in (strings, strings | None), _strings)
     hook = make_dict_structure_fn(Config, converter, _cattrs_forbid_extra_keys=True, base=cattrs.override(omit=True))
     converter.register_structure_hook(Config, hook)
     return converter

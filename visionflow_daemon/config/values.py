@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -24,11 +24,28 @@ NOTIFY_ON = ("changed", "failing", "recovered", "held")
 
 
 @dataclass(frozen=True, slots=True)
+class SourceLimits:
+    """The limits that a source has for itself; None means that of all sources."""
+
+    page_bytes: int | None = None
+    rdf_bytes: int | None = None
+    depth: int | None = None
+    statements: int | None = None
+    iri_bytes: int | None = None
+
+    def over(self, limits: Limits) -> Limits:
+        """Lay them over those of all sources."""
+        own = {each.name: getattr(self, each.name) for each in fields(self)}
+        return replace(limits, **{name: value for name, value in own.items() if value is not None})
+
+
+@dataclass(frozen=True, slots=True)
 class SourceConfig:
     """One repository and branch, with the globs that choose its files, feeding one ontology.
 
-    `interval` None means the daemon's. `follow` is what is read: the branch's commits, or the files on disk of a
-    checkout on this machine. `rollout_percent` is the share of the chosen files that are live.
+    `interval` None means the daemon's, `name` None the ontology's. `follow` is what is read: the branch's commits, or
+    the files on disk of a checkout on this machine. `rollout_percent` is the share of the chosen files that are live.
+    `prefixes`, `not_relations` and `limits` are laid over those of all sources, key by key.
     """
 
     location: str
@@ -43,6 +60,15 @@ class SourceConfig:
     interval: float | None = None
     follow: str = "commits"
     rollout_percent: float = 100.0
+    name: str | None = None
+    prefixes: dict[str, str] = field(default_factory=dict)
+    not_relations: tuple[str, ...] | None = None
+    limits: SourceLimits = SourceLimits()
+
+    @property
+    def called(self) -> str:
+        """What the source is called on the command line."""
+        return self.ontology_id if self.name is None else self.name
 
     @property
     def shown(self) -> str:
@@ -52,7 +78,7 @@ class SourceConfig:
 
 @dataclass(frozen=True, slots=True)
 class ReadingConfig:
-    """How pages are read."""
+    """How pages are read, where a source doesn't say it for itself."""
 
     prefixes: dict[str, str] = field(default_factory=dict)
     not_relations: tuple[str, ...] = DEFAULT_NOT_RELATIONS
@@ -62,8 +88,9 @@ class ReadingConfig:
 
 @dataclass(frozen=True, slots=True)
 class SyncConfig:
-    """How a pass works. `workers` None means one a core, at least 4 and at most 8; both timeouts are in seconds.
+    """How passes work; both timeouts are in seconds.
 
+    All share the `workers`: None means one a core, at least 4 and at most 8. Each has a `queue` of its own.
     `mass_delete_share`: deletions that leave more of an ontology's classes declared by nobody are held; 1 holds none.
     """
 
@@ -180,10 +207,18 @@ class Config:
     log: LogConfig = LogConfig()
     base: Path = Path()
 
-    def reading_rules(self) -> Reading:
-        """Give how files are read: the default prefixes, added to and overridden by the configured ones."""
-        keys = frozenset(key.lower() for key in self.reading.not_relations)
-        return Reading({**DEFAULT_PREFIXES, **self.reading.prefixes}, keys, self.reading.limits)
+    def reading_rules(self, source: SourceConfig | None = None) -> Reading:
+        """Give how the files of a source are read: the default prefixes, overridden by all sources', then by its own.
+
+        Without a source, it is how those are read that say nothing for themselves.
+        """
+        own = source or SourceConfig("")
+        not_relations = self.reading.not_relations if own.not_relations is None else own.not_relations
+        return Reading(
+            {**DEFAULT_PREFIXES, **self.reading.prefixes, **own.prefixes},
+            frozenset(key.lower() for key in not_relations),
+            own.limits.over(self.reading.limits),
+        )
 
     def interval(self, source: SourceConfig) -> float:
         """Give the seconds between two looks at a source."""

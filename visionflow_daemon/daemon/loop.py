@@ -5,59 +5,38 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
 from visionflow_daemon import logs, passes
 from visionflow_daemon.config.values import Config, SourceConfig
-from visionflow_daemon.daemon.keeper import Keeper
+from visionflow_daemon.daemon.around import Around
 from visionflow_daemon.daemon.memory import give_back
-from visionflow_daemon.daemon.rota import Rota
 from visionflow_daemon.daemon.status import Status
 from visionflow_daemon.daemon.store import Store
 from visionflow_daemon.daemon.underway import Ended, Underway
 from visionflow_daemon.daemon.vigil import Stop, Telling, Vigil
-from visionflow_daemon.daemon.wake import Wake
-from visionflow_daemon.errors import ConfigError, ExitCode, HeldError, StoppedError, SystemicError
+from visionflow_daemon.errors import ConfigError, ExitCode, HeldError, LeaseError, StoppedError, SystemicError
 from visionflow_daemon.git import repository
-from visionflow_daemon.ops.inbound.receiver import Receiver, doors_of
-from visionflow_daemon.ops.observer import Observer
-from visionflow_daemon.ops.systemd import Notify
+from visionflow_daemon.ops.inbound.receiver import doors_of
 from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.opening import address
 from visionflow_daemon.sync.breakers import Breakers
 from visionflow_daemon.sync.fetches import Fetches
 from visionflow_daemon.sync.job import Services
-from visionflow_daemon.sync.meter import Meter, Unmeasured
 from visionflow_daemon.sync.pool import Pool
+
+if TYPE_CHECKING:
+    from visionflow_daemon.daemon.tenure import Tenure
 
 log = structlog.get_logger()
 
 NO_SOURCE = "no source: give --source URL-OR-PATH, or a --config file with a [[sources]] section"
-
-
-@dataclass(frozen=True, slots=True)
-class Around:
-    """What stands around the loop: who asks for passes, who is told of them, and who works beside them.
-
-    `adopted` is told of each configuration that the loop works by, `meter_of` gives what measures an ontology's passes,
-    `lives` is told of each sign of life of one; by any thread.
-    """
-
-    wake: Wake
-    rota: Rota
-    notify: Notify
-    observer: Observer
-    receiver: Receiver
-    keeper: Keeper
-    adopted: Callable[[Config], None] = lambda _: None
-    meter_of: Callable[[str], Meter] = lambda _: Unmeasured()
-    lives: Callable[[str], None] = lambda _: None
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
 class Loop:
@@ -83,6 +62,8 @@ class Loop:
         self._sources: dict[str, SourceConfig] = {}
         self._held_at: dict[str, str | None] = {}
         self._waits_until: dict[str, datetime] = {}
+        self._tenure: Tenure | None = None
+        """Which sources are ours, where other daemons may share the database."""
         self._is_full = False
         """Whether the system lets no pass begin before another one is over."""
 
@@ -106,11 +87,13 @@ class Loop:
         finally:
             log.info("daemon stopping")
             self._around.notify.stopping()
-            self._around.rota.close()
-            self._around.keeper.close()
             for ended in self._underway.finish():
                 self._note(ended)
+            self._around.rota.close()
+            self._around.keeper.close()
             self._pool.close()
+            if self._tenure is not None:
+                self._tenure.close()
             self._store.close()
         log.info("daemon stopped")
 
@@ -158,10 +141,27 @@ class Loop:
         self._config = config
         self._held_at.clear()
         self._waits_until.clear()
+        self._share(config)
         self._around.rota.plan(config)
         self._around.keeper.plan(config)
         for ontology_id in self._sources:
             self._around.wake.ask(ontology_id, why)
+
+    def _share(self, config: Config) -> None:
+        """Have the leases of a server's database kept by this configuration; a file has none."""
+        if address(config.database, config.base).path is not None:
+            before, self._tenure = self._tenure, None
+            if before is not None:
+                before.close()
+            return
+        from visionflow_daemon.daemon.tenure import Tenure  # noqa: PLC0415 - for servers alone
+
+        if self._tenure is not None and self._tenure.is_for(config):
+            self._tenure.use(config)
+            return
+        if self._tenure is not None:
+            self._tenure.close()
+        self._tenure = Tenure(config, self._around.wake.ask, lambda: self._underway.ontologies)
 
     def _refuse_lower_rollout(self, config: Config) -> None:
         """Raise ConfigError where live files would go; at a start, each pass looks into the database itself."""
@@ -180,6 +180,9 @@ class Loop:
         if source is None:
             return
         with structlog.contextvars.bound_contextvars(ontology_id=ontology_id):
+            if self._tenure is not None and not self._tenure.holds(ontology_id):
+                self._around.notify.ready()  # another daemon may hold it; what becomes ours is asked for
+                return
             if self._waits(ontology_id):
                 self._around.notify.ready()  # it is as ready as it gets
                 return
@@ -239,7 +242,7 @@ class Loop:
             give_back()
         if done.code is ExitCode.DATABASE:
             self._store.close()  # what ails it may be the connection's; the next pass opens it anew
-        if isinstance(done.error, StoppedError) or ontology_id not in self._sources:
+        if isinstance(done.error, StoppedError | LeaseError) or ontology_id not in self._sources:
             return  # that the daemon ends is no failure, and who is gone is told of no more
         with structlog.contextvars.bound_contextvars(ontology_id=ontology_id):
             self._tell(ontology_id, done, is_current=ended.config is self._config)

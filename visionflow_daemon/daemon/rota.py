@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -23,6 +24,8 @@ from visionflow_daemon.git.credentials import is_remote
 if TYPE_CHECKING:
     from visionflow_daemon.git.watch import Watch
     from visionflow_daemon.git.watched import Watched
+
+log = structlog.get_logger()
 
 MOST_JITTER = 0.5
 """The share of the interval by which a look may be earlier or later, at most."""
@@ -110,9 +113,13 @@ class Rota:
             id=ontology_id,
         )
         if not is_remote(turn.location):
-            from visionflow_daemon.git.watch import Watch  # noqa: PLC0415 - for local sources alone
+            from visionflow_daemon.git.watch import MORE_TASKS, Watch  # noqa: PLC0415 - for local sources alone
 
-            self._watches[ontology_id] = Watch(_watched(turn), turn.poll, ask)
+            try:
+                self._watches[ontology_id] = Watch(_watched(turn), turn.poll, ask)
+            except RuntimeError as error:
+                reason = f"{error}: {MORE_TASKS}"
+                log.warning("changes are not reported", path=turn.location, reason=reason, seconds=turn.interval)
 
     def _forget(self, ontology_id: str) -> None:
         del self._turns[ontology_id]

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from contextlib import closing
 
 from visionflow_daemon.config.values import Config
+from visionflow_daemon.daemon.around import Around
 from visionflow_daemon.daemon.keeper import Keeper
-from visionflow_daemon.daemon.loop import Around, Loop
+from visionflow_daemon.daemon.loop import Loop
 from visionflow_daemon.daemon.memory import share_arenas
 from visionflow_daemon.daemon.rota import Rota
 from visionflow_daemon.daemon.show import shown

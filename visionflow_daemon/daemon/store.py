@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import structlog
 
-from visionflow_daemon.config.secrets import server_of
 from visionflow_daemon.config.values import Config
+from visionflow_daemon.passes import open_to_write
 from visionflow_daemon.storage.database import Database
-from visionflow_daemon.storage.migrate import open_migrated
 from visionflow_daemon.storage.opening import address
 
 log = structlog.get_logger()
@@ -39,12 +37,7 @@ class Store:
             log.warning("database replaced", path=where.name, reason="its file is another one; it is opened anew")
             self.close()
         if self._database is None:
-            self._database, applied = open_migrated(
-                config.database,
-                config.base,
-                busy_timeout=config.sync.busy_timeout,
-                server=server_of(config, os.environ),
-            )
+            self._database, applied = open_to_write(config)
             self._node = _node(where.path)
             for migration in applied:
                 log.info("migration applied", version=migration.version, name=migration.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -25,6 +26,12 @@ from visionflow_daemon.model import (
     harmless,
     name_key,
 )
+
+ODD = re.compile(r"-0\.0|\de\d")
+"""May be a number that PostgreSQL's JSONB writes in another way."""
+
+WITH_POWER, LOWEST, HIGHEST = 1e16, -(2.0**63), 2.0**64
+"""From where on we write whole numbers with a power of ten, and the bounds of those that are read as whole numbers."""
 
 MAX_WARNINGS = 100
 
@@ -172,11 +179,25 @@ def _text(text: object) -> str | None:
 
 
 def canonical_scalar(value: object) -> str:
-    """Write any JSON value as text. Raises PageError for what nests deeper than orjson writes."""
+    """Write any JSON value as text. Raises PageError for what nests deeper than orjson writes.
+
+    Numbers are written as they come back from a database that keeps JSON as values, not as text.
+    """
     try:
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+        text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+        return orjson.dumps(_plain(value), option=orjson.OPT_SORT_KEYS).decode() if ODD.search(text) else text
     except orjson.JSONEncodeError as error:
         raise PageError(f"JSON that can't be kept: {error}") from None
+
+
+def _plain(value: object) -> object:
+    """Give a value whose numbers are written in one way: no zero below zero, no power in whole numbers of 64 bits."""
+    if isinstance(value, float):
+        is_whole = abs(value) >= WITH_POWER and LOWEST <= value < HIGHEST
+        return int(value) if is_whole else value or 0.0
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def _without_nul(axiom: Axiom) -> Axiom:

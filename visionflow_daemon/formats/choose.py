@@ -12,7 +12,7 @@ from visionflow_daemon.formats.builder import PageBuilder
 from visionflow_daemon.formats.text import decode, title_of
 from visionflow_daemon.model import NameRank, Page, Reading, harmless
 
-PARSER_VERSION = 2
+PARSER_VERSION = 3
 """Raise this when the same bytes come to yield other facts: every file is then read anew, once."""
 
 

@@ -23,6 +23,9 @@ REFERENCE = re.compile(rb"(?:ref: [^\n]+|[0-9a-f]{40})\n?")
 LITTER = ("*.lock", "refs/**/*.lock", "objects/pack/pack_git2_*", "objects/pack/*.lock", "objects/**/tmp_*")
 """What a fetch that was killed leaves behind: locks, and packs half written."""
 
+SIDES = (".made", ".new", ".old")
+"""Suffixes of what stands beside a clone while it is made, or replaced."""
+
 
 def clone_path(state: Path, url: str) -> Path:
     """Give the place of a remote's clone under the state directory."""
@@ -87,7 +90,7 @@ def opened(path: Path) -> pygit2.Repository:
 
 def clear_litter(path: Path) -> None:
     """Take away what killed fetches left in a clone, and references that name nothing; for who is `alone` there."""
-    for side in (".made", ".new", ".old"):
+    for side in SIDES:
         discard(path.with_suffix(side))
     for pattern in LITTER:
         for litter in path.glob(pattern):
@@ -108,6 +111,21 @@ def replace(path: Path, fresh: Path) -> None:
             path.rename(old)
         fresh.rename(path)
     discard(old)
+
+
+def is_left(path: Path) -> bool:
+    """Tell whether there is a clone, or a part of one that was being made or deleted."""
+    return any(each.exists() for each in (path, *map(path.with_suffix, SIDES)))
+
+
+def delete(path: Path) -> None:
+    """Delete a clone, once nobody fetches into it or reads it. Raises TransientError when it is in use."""
+    with alone(path), unused(path, SWAP_WAIT):
+        if path.exists():
+            discard(path.with_suffix(".old"))
+            path.rename(path.with_suffix(".old"))
+        for side in SIDES:
+            discard(path.with_suffix(side))
 
 
 def discard(path: Path) -> None:

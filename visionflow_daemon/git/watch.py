@@ -48,6 +48,9 @@ INODE = re.compile(r"^inotify .*\bino:([0-9a-f]+)", re.MULTILINE)
 EXHAUSTED = (errno.ENOSPC, errno.EMFILE)
 """What inotify says when there are no more watches, or instances, to be had."""
 
+MORE_WATCHES = "raise fs.inotify.max_user_watches or max_user_instances"
+MORE_TASKS = "raise the limit of tasks (TasksMax= in the unit, `ulimit -u` in a shell)"
+
 EVENTS: list[type[FileSystemEvent]] = [  # those of writing: to read what is watched, as we do, must not wake us again
     *(FileCreatedEvent, FileModifiedEvent, FileClosedEvent, FileMovedEvent, FileDeletedEvent),
     *(DirCreatedEvent, DirMovedEvent, DirDeletedEvent),
@@ -58,7 +61,7 @@ class Watch(FileSystemEventHandler):
     """Watches something, until it is closed; `tell` is called with a reason whenever it looks different.
 
     Events are hints: it is looked at, also every few `poll` seconds beside them, and every `poll` seconds where no
-    events are to be had, or not of all folders.
+    events are to be had, or not of all folders. Raises RuntimeError where no thread can be had to look.
     """
 
     def __init__(self, watched: Watched, poll: float, tell: Callable[[str], None]) -> None:
@@ -73,7 +76,11 @@ class Watch(FileSystemEventHandler):
         self._arm()
         self._seen = self._subject.look()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except BaseException:
+            self._disarm()
+            raise
 
     def close(self) -> None:
         """End the watching."""
@@ -111,12 +118,15 @@ class Watch(FileSystemEventHandler):
                 self._schedule(places)
             except OSError as error:
                 if error.errno in EXHAUSTED:
-                    self._poll_only(error.strerror or str(error))
+                    self._poll_only(f"{error.strerror or error}: {MORE_WATCHES}")
+                return
+            except RuntimeError as error:  # no thread can be started
+                self._poll_only(f"{error}: {MORE_TASKS}")
                 return
             if self._is_armed():
                 return
         if self._watched.whole:  # the system says nothing where it runs out below a folder that is watched as a whole
-            self._poll_only("not all folders can be watched")
+            self._poll_only(f"not all folders can be watched: {MORE_WATCHES}")
 
     def _poll_only(self, reason: str) -> None:
         self._is_polling = True
@@ -124,7 +134,7 @@ class Watch(FileSystemEventHandler):
         log.warning(
             "changes are not reported",
             path=str(self._subject.name),
-            reason=f"{reason}: raise fs.inotify.max_user_watches or max_user_instances",
+            reason=reason,
             seconds=self._poll,
         )
 
@@ -138,7 +148,7 @@ class Watch(FileSystemEventHandler):
             for place in sorted(places.whole):
                 observer.schedule(self, str(place), recursive=True, event_filter=EVENTS)
             observer.start()
-        except OSError:
+        except (OSError, RuntimeError):
             if observer is not None:
                 _end(observer)
             raise

@@ -107,6 +107,7 @@ def _source(source: SourceStanding, readers: Readers, now: str) -> dict[str, Any
     told["branch"] = source.branch or held.branch
     told["holds"] = asdict(held.totals) if held.totals else None
     told["rollout_percent"] = held.rollout_percent
+    told["held_by"] = held.lease.holder if held.lease else None
     told["database_problem"] = held.problem
     told["breakers"] = [
         {"guards": each.guards, "state": each.state(now), "failures": each.failures, "retry_at": each.retry_at}

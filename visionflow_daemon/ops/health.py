@@ -45,6 +45,9 @@ def readiness(snapshot: Snapshot, readers: Readers, ready_intervals: float = REA
 
 def _of(source: SourceStanding, now: datetime, readers: Readers, ready_intervals: float) -> Readiness:
     last = last_success(source, readers)
+    lease = readers.held(source.ontology_id).lease
+    if lease is not None and not lease.is_ours:  # whoever holds it answers for it
+        return Readiness(source.ontology_id, True, f"held by {harmless(lease.holder)}", last)
     open_now = [each for each in readers.breakers(source.ontology_id) if each.state(timestamp(now)) is not State.CLOSED]
     if open_now:
         each = open_now[0]

@@ -91,7 +91,9 @@ class BoardCollector(Collector):
         running = sum(source.activity is Activity.RUNNING for source in snapshot.sources)
         yield GaugeMetricFamily("visionflow_passes_running", "Passes under way.", running)
         yield GaugeMetricFamily(
-            "visionflow_loop_quiet_seconds", "Seconds since the loop last said something.", snapshot.quiet_seconds
+            "visionflow_loop_quiet_seconds",
+            "Seconds since the quietest pass under way, or else the loop, gave a sign of life.",
+            snapshot.quiet_seconds,
         )
         yield _notifications(snapshot)
         alive = is_alive(snapshot, self._alive_seconds)
@@ -151,6 +153,7 @@ class BoardCollector(Collector):
     def _held(self, snapshot: Snapshot) -> Iterator[Metric]:
         readable = _gauge("database_readable", "1 if the database could be read for this answer, else 0.")
         rollout = _gauge("rollout_percent", "The share of the source's paths that are live, in percent.")
+        lease = _gauge("lease_held", "1 if this daemon holds the source's lease, 0 if another one does.")
         failed = _gauge("ledger_files", "Failed files that wait in the ledger.")
         gauges = {name: _gauge(shown, f"How many {name} the ontology holds.") for name, shown in TOTALS.items()}
         for source in snapshot.sources:
@@ -158,13 +161,15 @@ class BoardCollector(Collector):
             totals, labels = held.totals, [source.ontology_id]
             if held.rollout_percent is not None:
                 rollout.add_metric(labels, held.rollout_percent)
+            if held.lease is not None:
+                lease.add_metric(labels, held.lease.is_ours)
             readable.add_metric(labels, totals is not None)
             if totals is None:
                 continue
             failed.add_metric(labels, totals.failed)
             for name, gauge in gauges.items():
                 gauge.add_metric(labels, getattr(totals, name))
-        yield from (readable, rollout, failed, *gauges.values())
+        yield from (readable, rollout, lease, failed, *gauges.values())
 
 
 def _notifications(snapshot: Snapshot) -> Metric:

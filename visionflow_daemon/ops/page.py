@@ -121,6 +121,8 @@ def _figures(source: SourceStanding, ready: Readiness, held: Held, snapshot: Sna
         ("next pass", due, ""),
         ("behind the head", *_lag(source.head)),
     ]
+    if held.lease is not None:
+        figures.append(("held by", held.lease.holder, ""))
     if held.rollout_percent is not None and held.rollout_percent < ALL:
         figures.append(("rollout", f"{held.rollout_percent:g} %", "warn"))
     if totals := held.totals:

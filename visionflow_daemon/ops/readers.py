@@ -17,6 +17,7 @@ from visionflow_daemon.storage import checkpoint, files, ledger
 from visionflow_daemon.storage.checkpoint import LastRun
 from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.files import Totals
+from visionflow_daemon.storage.holders import Lease, leases
 from visionflow_daemon.storage.ledger import LedgerEntry
 from visionflow_daemon.storage.opening import address, open_database
 from visionflow_daemon.storage.server import DEFAULT_SERVER, Server
@@ -47,6 +48,7 @@ class Held:
     failures: tuple[LedgerEntry, ...] = ()
     problem: str | None = None
     rollout_percent: float | None = None
+    lease: Lease | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,4 +147,5 @@ def _held(database: Database, ontology_id: str) -> Held:
             tuple(checkpoint.recent_runs(database, ontology_id, RUNS)),
             tuple(ledger.first(database, ontology_id, FAILURES)),
             rollout_percent=point.rollout_percent if point else None,
+            lease=leases(database).get(ontology_id),
         )

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from visionflow_daemon.errors import LostError
 from visionflow_daemon.storage.database import Database
 
 KEPT_RUNS = 1_000
 """How many passes are remembered for each ontology."""
+
+FORGOTTEN = "forgotten"
+"""What stands in place of a checkpoint's digest while the ontology is removed (storage/forget.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,11 @@ class Checkpoint:
     def treeish(self) -> str | None:
         """What names the tree that is synced: the overlay, or else the commit; None before a pass is through."""
         return self.overlay or self.commit
+
+    @property
+    def is_forgotten(self) -> bool:
+        """Whether the ontology is being removed, or its removal was cut off."""
+        return self.digest == FORGOTTEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +116,11 @@ def load(database: Database, ontology_id: str) -> Checkpoint | None:
     return Checkpoint(source, branch, commit, digest, bool(is_clean), overlay, rollout_percent)
 
 
+def sources(database: Database) -> dict[str, str]:
+    """Name the source of each ontology, as it was at its last pass."""
+    return dict(database.rows("SELECT ontology_id, source FROM checkpoints"))
+
+
 def was_cut_off(database: Database, ontology_id: str) -> bool:
     """Tell whether a pass ended without closing its row, as one does whose process is killed, or crashes."""
     return (
@@ -121,6 +135,7 @@ def begin(database: Database, ontology_id: str, source: str, branch: str, run: R
     Files may be live of the larger share until then, the one before or the one to come.
     """
     with database.transaction():
+        database.begin_pass(ontology_id, run.run_id)
         database.run(
             "UPDATE sync_runs SET status = 'cut off', finished_at = progress_at"
             " WHERE ontology_id = ? AND status = 'running'",
@@ -162,8 +177,15 @@ def progress(database: Database, ontology_id: str, run_id: str, tally: Tally, no
 
 
 def finish(database: Database, ontology_id: str, checkpoint: Checkpoint, run: Run, tally: Tally, now: str) -> None:
-    """Set the checkpoint and close the run, in one transaction: every file of the commit is dealt with."""
+    """Set the checkpoint and close the run, in one transaction: every file of the commit is dealt with.
+
+    Raises LostError where a crash of the database's server may have undone what the pass has saved.
+    """
     with database.transaction():
+        if not database.has_pass(ontology_id, run.run_id):
+            raise LostError(
+                f"the server of {database.name} crashed under the pass, and may have lost what was saved last"
+            )
         database.run(
             "UPDATE checkpoints SET source = ?, branch = ?, commit_sha = ?, digest = ?, overlay = ?, is_clean = 1,"
             " rollout_percent = ?, saved_at = ? WHERE ontology_id = ?",

@@ -71,6 +71,9 @@ class Database(ABC):
     peewee: peewee.Database
     address: Address
     engine: str
+    patience: float = 0.0
+    """Seconds for which one that does not answer is waited for."""
+
     at_once: ClassVar[int | None]
     """How many workers are to work at once: one, where writing is for one alone anyway (ADR 0010); None for all."""
 
@@ -125,6 +128,13 @@ class Database(ABC):
 
     def prepare_to_alter(self) -> None:  # noqa: B027 - not every engine has something to do
         """Make ready for statements that change tables, within the transaction that has them."""
+
+    def begin_pass(self, ontology_id: str, run_id: str) -> None:  # noqa: B027 - not every engine has something to do
+        """Note, within a transaction, that a pass begins whose commits a crash may undo."""
+
+    def has_pass(self, ontology_id: str, run_id: str) -> bool:  # noqa: ARG002 - as above
+        """Tell, within a transaction, whether all that was committed since a pass began is still there."""
+        return True
 
     def flush(self) -> None:  # noqa: B027 - not every engine has something to do
         """Wait for the statements of this transaction, where they go to a server in one go.

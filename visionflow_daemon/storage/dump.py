@@ -5,14 +5,13 @@ Two databases fed the same map of paths to saved blobs give the same bytes, what
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from visionflow_daemon.model import display_path
+from visionflow_daemon.model import display_path, escaped_json
 from visionflow_daemon.storage.database import Database, Row
 from visionflow_daemon.storage.legacy import remainder
 
@@ -21,9 +20,6 @@ OF_FILE = (
     " WHERE t.ontology_id = ? AND t.file_id > 0"
 )
 OF_LEGACY = "t WHERE t.ontology_id = ? AND t.file_id = 0"
-
-CONTROLS = re.compile(rb"\x7f|\xc2[\x80-\x9f]")
-"""Control characters that JSON lets stand, in UTF-8; a terminal would obey them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +132,7 @@ def dump(database: Database, ontology_id: str) -> Iterator[bytes]:
 
 def json_line(value: Any) -> bytes:  # noqa: ANN401 - whatever JSON takes
     """Write a value as one line of JSON that no terminal obeys."""
-    return CONTROLS.sub(lambda match: b"\\u00%02x" % match[0][-1], orjson.dumps(value)) + b"\n"
+    return escaped_json(orjson.dumps(value).decode()).encode() + b"\n"
 
 
 def rows(database: Database, ontology_id: str, section: Section) -> Iterator[Row]:

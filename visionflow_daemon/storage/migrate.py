@@ -159,23 +159,23 @@ def apply(database: Database, due: Iterable[Migration]) -> None:
 
 def steps_back(database: Database, to: int) -> list[Migration]:
     """List the migrations to take back to come to a version, the last one first. Raises ConfigError for no such one."""
-    require_known(to)
-    known = {migration.version: migration for migration in migrations()}
+    require_known(to, database.engine)
+    known = {migration.version: migration for migration in migrations(database.engine)}
     pending(database)  # a schema newer than the program is not taken back by it
     applied = _applied(database)
     return [known[version] for version in sorted(applied, reverse=True) if version > to]
 
 
-def require_known(to: int | None) -> None:
+def require_known(to: int | None, engine: str = SQLITE) -> None:
     """Raise ConfigError for a version that there is none of."""
-    known = [migration.version for migration in migrations()]
+    known = [migration.version for migration in migrations(engine)]
     if to is not None and to not in {0, *known}:
         raise ConfigError(f"--to: there is no schema version {to}; there are {', '.join(map(str, known))}")
 
 
 def is_applied(database: Database, name: str) -> bool:
     """Tell whether a migration was applied."""
-    return any(each.name == name and each.version in _applied(database) for each in migrations())
+    return any(each.name == name and each.version in _applied(database) for each in migrations(database.engine))
 
 
 def take_back(database: Database, steps: Iterable[Migration]) -> None:

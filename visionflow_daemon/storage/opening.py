@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from visionflow_daemon.errors import ConfigError
 from visionflow_daemon.storage.database import BUSY_TIMEOUT, Address, Database
 from visionflow_daemon.storage.server import DEFAULT_SERVER, Server, server_address
 from visionflow_daemon.storage.sqlite import SERVERS, address_of, database_path, open_sqlite
@@ -24,7 +25,12 @@ def open_database(
     """
     if not url.startswith(SERVERS):
         return open_sqlite(url, base, read_only=read_only, busy_timeout=busy_timeout)
-    from visionflow_daemon.storage.postgresql import open_postgresql  # noqa: PLC0415 - 10 MB that files have no use for
+    try:
+        from visionflow_daemon.storage.postgresql import open_postgresql  # noqa: PLC0415 - files have no use for it
+    except ImportError as error:
+        raise ConfigError(
+            f"database: a PostgreSQL server needs psycopg ({error}): install the extra [postgres]"
+        ) from error
 
     return open_postgresql(url, server, read_only=read_only, busy_timeout=busy_timeout)
 

@@ -35,6 +35,9 @@ from visionflow_daemon.storage.server import Server, conninfo, server_address
 STREAMED = 1_000
 """Rows that are fetched at once of a result that is streamed."""
 
+TCP_TIMEOUT = 20.0
+"""Seconds after which a server's machine that acknowledges nothing counts as gone."""
+
 STALE_SECONDS = 300
 """How long a connection that nobody uses is kept."""
 
@@ -65,6 +68,14 @@ GROWING = frozenset(
         "source_files",
     }
 )
+
+NOTE_RUN = (
+    "INSERT INTO passes_under_way (ontology_id, run_id) VALUES (?, ?)"
+    " ON CONFLICT (ontology_id) DO UPDATE SET run_id = excluded.run_id"
+)
+FIND_RUN = "SELECT 1 FROM passes_under_way WHERE ontology_id = ? AND run_id = ?"
+
+NUMBERED = re.compile(r"\?(\d+)")
 
 MARKS = {
     EACH_ROW_OF: "(SELECT jsonb_array_elements(?::jsonb) AS value)",
@@ -114,6 +125,7 @@ class PostgresDatabase(Database):
         rules = server.rules
         self.address = server_address(url)
         self.server = server
+        self.patience = rules.patience
         self.read_only = read_only
         settings = {
             "synchronous_commit": "off",
@@ -140,6 +152,10 @@ class PostgresDatabase(Database):
             connect_timeout=max(2, round(rules.connect_timeout)),  # libpq takes whole seconds, and 1 for 2
             prepare_threshold=None if rules.pgbouncer else 5,
             application_name="visionflow-daemon",
+            keepalives_idle=10,
+            keepalives_interval=5,
+            keepalives_count=3,
+            tcp_user_timeout=_milliseconds(TCP_TIMEOUT),
             client_encoding="utf8",
             **given,
         )
@@ -152,7 +168,8 @@ class PostgresDatabase(Database):
         """Execute one statement and give its cursor."""
         with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
             cursor = self.peewee.cursor()
-            cursor.execute(translated(sql), parameters)
+            text, order = translated(sql)
+            cursor.execute(text, [parameters[at] for at in order] if order else parameters)
         return cursor
 
     def run_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
@@ -163,7 +180,7 @@ class PostgresDatabase(Database):
             self.run(self._of_columns(insert), [list(column) for column in zip(*rows, strict=True)])
         elif rows:
             with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
-                self.peewee.cursor().executemany(translated(sql), rows)
+                self.peewee.cursor().executemany(translated(sql)[0], rows)
 
     def flush(self) -> None:
         """Wait for all statements of this transaction, so that their cursors tell how many rows they changed."""
@@ -174,7 +191,7 @@ class PostgresDatabase(Database):
         """Execute a query, within a snapshot, and give its rows one by one."""
         with peewee.__exception_wrapper__, self.peewee.connection().cursor(uuid4().hex) as cursor:  # type: ignore[attr-defined]
             cursor.itersize = STREAMED
-            cursor.execute(translated(sql), parameters)
+            cursor.execute(translated(sql)[0], parameters)
             yield from cursor
 
     @contextmanager
@@ -240,6 +257,14 @@ class PostgresDatabase(Database):
             self._undone()
             raise
 
+    def begin_pass(self, ontology_id: str, run_id: str) -> None:
+        """Note, within a transaction, that a pass begins: in a table that a crash of the server empties."""
+        self.run(NOTE_RUN, (ontology_id, run_id))
+
+    def has_pass(self, ontology_id: str, run_id: str) -> bool:
+        """Tell, within a transaction, whether the server has stood since a pass began, and lost none of its commits."""
+        return self.row(FIND_RUN, (ontology_id, run_id)) is not None
+
     def tables(self) -> set[str]:
         """Name the tables that there are, in the schema where ours are made."""
         return {
@@ -260,6 +285,12 @@ class PostgresDatabase(Database):
                 f"all {self.server.rules.connections} connections to {self.name} are taken: raise "
                 "postgresql.connections, or lower sync.workers"
             ) from None
+
+    def refresh(self) -> None:
+        """Let go of this thread's connection after a failure; the next statement gets another one."""
+        self._undone()
+        if not self.peewee.is_closed():
+            self._thrown_away()
 
     def end(self) -> None:
         """Let go of all connections that no thread has."""
@@ -299,20 +330,24 @@ class PostgresDatabase(Database):
         self.connected()
         socket = self.peewee.connection().pgconn.socket
         if select.select([socket], [], [], 0)[0]:  # nothing is due from the server: this is its farewell
-            with suppress(peewee.DatabaseError, psycopg.Error):
-                self.peewee.manual_close()
-            self.peewee.close_idle()
+            self._thrown_away()
             self.connected()
 
     def _undone(self) -> None:
         """Roll back; a connection on which that fails is thrown away, and so are those that wait in the pool."""
-        with suppress(peewee.DatabaseError):
-            if self.peewee.connection().info.transaction_status is not TransactionStatus.IDLE:
-                self.run("ROLLBACK")
-        if self.peewee.connection().broken or self.peewee.connection().closed:
-            with suppress(peewee.DatabaseError, psycopg.Error):
-                self.peewee.manual_close()
-            self.peewee.close_idle()
+        if self.peewee.is_closed():
+            return
+        connection = self.peewee.connection()
+        with suppress(peewee.DatabaseError, peewee.InterfaceError):
+            if connection.info.transaction_status is not TransactionStatus.IDLE:
+                self.peewee.execute_sql("ROLLBACK")
+        if connection.closed:
+            self._thrown_away()
+
+    def _thrown_away(self) -> None:
+        with suppress(peewee.DatabaseError, peewee.InterfaceError, psycopg.Error):
+            self.peewee.manual_close()
+        self.peewee.close_idle()
 
     def _is_within(self) -> bool:
         return (
@@ -337,11 +372,13 @@ def open_postgresql(
 
 
 @cache
-def translated(sql: str) -> str:
-    """Give a statement as this engine's driver takes it."""
+def translated(sql: str) -> tuple[str, tuple[int, ...]]:
+    """Give a statement as this engine's driver takes it, and which parameters it takes, where it says so by numbers."""
     for mark, ours in MARKS.items():
         sql = sql.replace(mark, ours)
-    return sql.replace("%", "%%").replace("?", "%s")
+    sql = sql.replace("%", "%%")
+    order = tuple(int(number) - 1 for number in NUMBERED.findall(sql))
+    return NUMBERED.sub("%s", sql) if order else sql.replace("?", "%s"), order
 
 
 def _own_options(url: str) -> list[str]:

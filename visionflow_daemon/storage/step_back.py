@@ -19,7 +19,7 @@ def step_back(place: Place, to: int, *, may_lose: bool, is_trial: bool = False) 
 
     def change(database: Database) -> list[Migration]:
         steps = migrate.steps_back(database, to)
-        _require_allowed(database, steps, may_lose=may_lose or is_trial)
+        require_allowed(database, steps, may_lose=may_lose or is_trial)
         migrate.take_back(database, steps)
         there = {name for (name,) in database.rows("SELECT name FROM sqlite_master WHERE type = 'table'")}
         require_references(database, sorted(migrate.own_names() & there))
@@ -28,7 +28,8 @@ def step_back(place: Place, to: int, *, may_lose: bool, is_trial: bool = False) 
     return try_out(place, change) if is_trial else remake(place, files.ontologies, change)
 
 
-def _require_allowed(database: Database, steps: list[Migration], *, may_lose: bool) -> None:
+def require_allowed(database: Database, steps: list[Migration], *, may_lose: bool) -> None:
+    """Raise DatabaseError where something is lost by going back, unless that is allowed."""
     if any(step.name == "legacy" for step in steps) and (database.row(REMEMBERS) or (0,))[0]:
         raise DatabaseError(
             f"{database.path} was made of an older VisionFlow's, and older versions can't keep what is remembered of "

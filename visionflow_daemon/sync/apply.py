@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -18,12 +18,26 @@ from visionflow_daemon.storage.writer import Content, Failure, Writer
 from visionflow_daemon.sync.meter import Meter, Unmeasured
 from visionflow_daemon.sync.progress import Outcome
 from visionflow_daemon.sync.reader import Reader
-from visionflow_daemon.sync.retry import ATTEMPTS, FailureClass, Verdict, judge, next_attempt, persistently
+from visionflow_daemon.sync.retry import (
+    ATTEMPTS,
+    FailureClass,
+    Result,
+    Verdict,
+    judge,
+    next_attempt,
+    persistently,
+)
 from visionflow_daemon.sync.shared import PerThread
+
+_connections: PerThread[object, None] = PerThread()
+"""A worker has one connection for all passes: what one writes makes the page cache of each other stale.
+
+By what keeps the connections: a pass may hold the database by a value of its own.
+"""
 
 
 @contextmanager
-def _connected(database: Database) -> Iterator[None]:
+def _connection(database: Database) -> Iterator[None]:
     database.connected()
     try:
         yield
@@ -31,8 +45,8 @@ def _connected(database: Database) -> Iterator[None]:
         database.close()
 
 
-_connections = PerThread(_connected)
-"""A worker has one connection for all passes: what one writes makes the page cache of each other stale."""
+def _connected(database: Database) -> AbstractContextManager[None]:
+    return _connections.of(database.peewee, lambda: _connection(database))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +69,20 @@ class Applier:
     @contextmanager
     def saver(self) -> Iterator[Callable[[TreeEntry], None]]:
         """Open one worker's own reader and connection, and give the handler that saves a file."""
-        with self.open_reader() as reader, _connections.of(self.writer.database):
+        with self.open_reader() as reader, _connected(self.writer.database):
             yield lambda entry: self.report(self._save(reader, entry))
 
     @contextmanager
     def deleter(self) -> Iterator[Callable[[bytes], None]]:
         """Open one worker's own connection, and give the handler that deletes a file's facts."""
-        with _connections.of(self.writer.database):
+        with _connected(self.writer.database):
             yield self._delete
 
     def _save(self, reader: Reader, entry: TreeEntry) -> Outcome:
         content = Content(entry.path, entry.blob, self.digest)
         try:
             page = persistently(lambda: reader.read(entry), self.sleep, self.meter.parse)
-            persistently(lambda: self.writer.save(content, page), self.sleep, self.meter.save)
+            self._written(lambda: self.writer.save(content, page))
         except Exception as error:
             verdict = judge(error)
             if verdict.failure_class in {FailureClass.SYSTEMIC, FailureClass.FATAL}:
@@ -99,7 +113,7 @@ class Applier:
         if trouble.is_busy(error):  # who has waited out three attempts for the lock asks once more, not three times
             self.writer.fail(content, failure, kept)
         else:
-            persistently(lambda: self.writer.fail(content, failure, kept), self.sleep, self.meter.save)
+            self._written(lambda: self.writer.fail(content, failure, kept))
         self.log.warning(
             "file failed",
             path=display_path(content.path),
@@ -111,6 +125,9 @@ class Applier:
         )
         return Outcome("failed", is_transient=is_transient)
 
+    def _written(self, write: Callable[[], Result]) -> Result:
+        return persistently(write, self.sleep, self.meter.save, self.writer.database.patience)
+
     def _last_good(self, reader: Reader, entry: TreeEntry, known: KnownFile | None) -> Page | None:
         """Read a file's last good content anew, where it was read by other rules than today's, and still can be."""
         if known is None or known.blob_saved is None or known.digest_saved == self.digest:
@@ -121,6 +138,6 @@ class Applier:
             return None
 
     def _delete(self, path: bytes) -> None:
-        if persistently(lambda: self.writer.delete(path), self.sleep, self.meter.save):
+        if self._written(lambda: self.writer.delete(path)):
             self.log.debug("file deleted", path=display_path(path))
         self.report(Outcome("deleted"))

@@ -23,7 +23,7 @@ SLOW = 4
 PATIENCE = 3.0
 """Seconds after which a fetch is slow."""
 
-LOOK = 0.25
+LOOK = 0.5
 """Seconds after which who waits looks up."""
 
 WORTH_TELLING = 1.0
@@ -38,6 +38,7 @@ class _Fetch:
         self.server = server_of(location)
         self.began: float | None = None
         self.is_slow = False
+        self.may_begin = threading.Event()
 
 
 class Line:
@@ -59,28 +60,28 @@ class Line:
         self._waiting.append(fetch)
         return fetch
 
-    def may_begin(self, fetch: _Fetch, now: float) -> bool:
-        """Tell whether a fetch may begin, which it does then."""
+    def admit(self, now: float) -> list[_Fetch]:
+        """Let those begin who may, and give them; they are under way then."""
         late = [each for each in self._under_way if each.began is not None and now - each.began > PATIENCE]
         slow = sum(each.is_slow for each in self._under_way)
         for each in late:
             if not each.is_slow and slow < SLOW:
                 each.is_slow = True
                 slow += 1
+        left = {True: SLOW - slow, False: QUICK - (len(self._under_way) - slow)}
         servers = {each.server for each in late}
-
-        def is_suspect(one: _Fetch) -> bool:
-            return one.location in self._were_slow or one.server in servers
-
-        fetch.is_slow = is_suspect(fetch)
-        first = next(each for each in self._waiting if is_suspect(each) == fetch.is_slow)
-        running = slow if fetch.is_slow else len(self._under_way) - slow
-        if first is not fetch or running >= (SLOW if fetch.is_slow else QUICK):
-            return False
-        self._waiting.remove(fetch)
-        self._under_way.append(fetch)
-        fetch.began = now
-        return True
+        begun = []
+        for fetch in self._waiting:
+            if max(left.values()) <= 0:
+                break
+            fetch.is_slow = fetch.location in self._were_slow or fetch.server in servers
+            if left[fetch.is_slow] > 0:
+                left[fetch.is_slow] -= 1
+                fetch.began = now
+                begun.append(fetch)
+        self._under_way += begun
+        self._waiting = [each for each in self._waiting if each.began is None] if begun else self._waiting
+        return begun
 
     def end(self, fetch: _Fetch, now: float) -> None:
         """Note that a fetch is over, or is not waited for any more."""
@@ -99,30 +100,36 @@ class Fetches:
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._line = Line()
+        self._looked_at = float("-inf")
 
     @contextmanager
     def place(self, location: str, stop: threading.Event) -> Iterator[None]:
         """Wait for a place, and have it while the block runs. Raises StoppedError when `stop` is set meanwhile."""
-        with self._changed:
+        with self._lock:
             fetch = self._line.ask(location)
+            self._admit()
         try:
             self._wait(fetch, stop)
             yield
         finally:
-            with self._changed:
+            with self._lock:
                 self._line.end(fetch, self._monotonic())
-                self._changed.notify_all()
+                self._admit()
 
     def _wait(self, fetch: _Fetch, stop: threading.Event) -> None:
         asked = self._monotonic()
-        while True:
-            with self._changed:
-                if self._line.may_begin(fetch, self._monotonic()):
-                    break
-                self._changed.wait(LOOK)
+        while not fetch.may_begin.wait(LOOK):
+            with self._lock:  # for all who wait: whoever is under way may be slow by now
+                if self._monotonic() - self._looked_at >= LOOK:
+                    self._admit()
             if stop.is_set():
                 raise StoppedError("stopped while other fetches were waited for")
         if (waited := self._monotonic() - asked) >= WORTH_TELLING:
             log.info("fetch waited", seconds=round(waited, 1))
+
+    def _admit(self) -> None:
+        self._looked_at = self._monotonic()
+        for fetch in self._line.admit(self._looked_at):
+            fetch.may_begin.set()

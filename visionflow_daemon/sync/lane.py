@@ -124,7 +124,7 @@ class Lane(Generic[Task]):
     @property
     def ready(self) -> int:
         """How many more workers could take a task; to be asked with the lock, as all below."""
-        return min(len(self._queue), self.width - len(self.hands))
+        return 0 if self._is_dropping else min(len(self._queue), self.width - len(self.hands))
 
     def take(self, hand: Hand) -> Task:
         """Give a worker the next task, which `settle` ends."""

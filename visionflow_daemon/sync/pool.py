@@ -5,9 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from contextvars import Context
-from dataclasses import dataclass
+from contextlib import contextmanager
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -17,47 +15,11 @@ import structlog
 from visionflow_daemon.errors import SystemicError
 from visionflow_daemon.sync.lane import Lane, MakeHandler
 from visionflow_daemon.sync.turn import Turns
+from visionflow_daemon.sync.worker import Worker
 
 log = structlog.get_logger()
 
 Task = TypeVar("Task")
-
-
-@dataclass(frozen=True, slots=True)
-class _Opened:
-    """What a worker has opened for a lane, and the context in which it works for it."""
-
-    context: Context
-    held: AbstractContextManager[Callable[[Any], None]]
-    handle: Callable[[Any], None]
-
-
-class _Worker:
-    """One thread. Its state is guarded by the pool's lock, but for what it has opened, which is its own."""
-
-    def __init__(self, number: int, work: Callable[[_Worker], None]) -> None:
-        self.thread = threading.Thread(target=work, args=(self,), name=f"worker-{number}", daemon=True)
-        self.go = threading.Lock()
-        """Released to call it from its rest, or to let it go on after a wait."""
-        self.go.acquire()
-        self.at: Lane[Any] | None = None
-        self.is_new = True
-        self.may_work = False
-        self.is_called = False
-        """Whether it was called for a task, and has not come to take it yet."""
-        self.stands_by = False
-        self.to_close: list[Lane[Any]] = []
-        self.opened: dict[Lane[Any], _Opened] = {}
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether its thread runs."""
-        return self.thread.is_alive()
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether it has nothing in hand."""
-        return self.at is None
 
 
 class Pool:
@@ -75,10 +37,10 @@ class Pool:
         self._active = 0
         self._called = 0
         self._turns: Turns[Lane[Any]] = Turns()
-        self._workers: list[_Worker] = []
-        self._idle: list[_Worker] = []
+        self._workers: list[Worker] = []
+        self._idle: list[Worker] = []
         """Who rests: the last one that has worked is called first, since it has open what is needed."""
-        self._back: deque[_Worker] = deque()
+        self._back: deque[Worker] = deque()
         """Who is back from a wait: they go on before anything else begins."""
         self._is_closed = False
         self._here = threading.local()
@@ -92,11 +54,18 @@ class Pool:
         self.close()
 
     def use(self, workers: int, at_once: int | None) -> None:
-        """Have so many workers from now on; who is too many goes when it is through with what it has in hand."""
+        """Have so many workers from now on; who is too many goes when it is through with what it has in hand.
+
+        One of them is started now, lest passes take the last threads that the system lets start, and wait for a worker.
+        Raises SystemicError where there is none.
+        """
         with self.lock:
+            if not self.has_workers:
+                self._hire(1)
             if (workers, at_once) != (self._most, self._at_once):
                 self._most, self._at_once = workers, at_once
                 self._call_all()
+                self.call()
 
     def lane(self, make_handler: MakeHandler[Task], room: int, width: int) -> Lane[Task]:
         """Make a lane whose queue has so much room, for up to `width` of the workers."""
@@ -114,7 +83,7 @@ class Pool:
     @contextmanager
     def away(self) -> Iterator[None]:
         """Let others work while something is waited for; by who works, in its handler."""
-        worker: _Worker | None = getattr(self._here, "worker", None)
+        worker: Worker | None = getattr(self._here, "worker", None)
         if worker is None:
             yield
             return
@@ -157,6 +126,8 @@ class Pool:
     def dismiss(self, lane: Lane[Any]) -> None:
         """Serve a lane no more, and have what was opened for it closed."""
         with self.lock:
+            if lane not in self._turns:
+                return
             self._turns.leave(lane)
             for worker in self._workers:
                 if worker in lane.openers:
@@ -184,9 +155,9 @@ class Pool:
     def _hire(self, wanted: int) -> None:
         """Start the workers that are missing, as many as the system lets; one is enough."""
         self._workers = [worker for worker in self._workers if worker.is_alive]
-        numbers = set(range(1, wanted + 1)) - {int(each.thread.name.rpartition("-")[2]) for each in self._workers}
+        numbers = set(range(1, wanted + 1)) - {each.number for each in self._workers}
         for number in sorted(numbers)[: max(0, wanted - len(self._workers))]:
-            worker = _Worker(number, self._work)
+            worker = Worker(number, self._work, self.lock)
             try:
                 worker.thread.start()
             except (RuntimeError, MemoryError) as error:
@@ -204,24 +175,23 @@ class Pool:
         while self._idle:
             self._idle.pop().go.release()
 
-    def _rest(self, worker: _Worker) -> None:
+    def _rest(self, worker: Worker) -> None:
         """Note that a worker does not work; with the lock."""
         if worker.may_work:
             worker.may_work = False
             self._active -= 1
 
-    def _work(self, worker: _Worker) -> None:
+    def _work(self, worker: Worker) -> None:
         self._here.worker = worker
         try:
             while act := self._next(worker):
                 act()
         finally:
-            for lane in list(worker.opened):
-                self._close(worker, lane)
+            worker.close_all()
             with self.lock:
                 self._leave(worker)
 
-    def _next(self, worker: _Worker) -> Callable[[], None] | None:
+    def _next(self, worker: Worker) -> Callable[[], None] | None:
         """Wait for what a worker is to do next, and give it; None when it is to go."""
         while True:
             with self.lock:
@@ -229,20 +199,20 @@ class Pool:
                 if worker.to_close:
                     worker.at = lane = worker.to_close.pop()
                     lane.hands.add(worker)
-                    return partial(self._close, worker, lane)
+                    return partial(worker.close, lane)
                 if self._is_closed or len(self._workers) > self._most:
                     self._leave(worker)
                     return None
                 if worker.may_work and not self._back and (found := self._turns.next(_is_ready)):
                     worker.at = found
-                    return partial(self._do, worker, found, found.take(worker))
+                    return partial(worker.do, found, found.take(worker))
                 self._rest(worker)
                 self._idle.insert(0 if worker.is_new else len(self._idle), worker)
                 worker.is_new = False
                 self.call()
             worker.go.acquire()
 
-    def _settle(self, worker: _Worker) -> None:
+    def _settle(self, worker: Worker) -> None:
         """Note that a worker has come for more; with the lock."""
         if worker.at is not None:
             worker.at.settle(worker)
@@ -251,7 +221,7 @@ class Pool:
             worker.is_called = False
             self._called -= 1
 
-    def _leave(self, worker: _Worker) -> None:
+    def _leave(self, worker: Worker) -> None:
         """Count a worker no more; with the lock. What it had in hand stays there: its lane is to notice."""
         self._rest(worker)
         if worker.is_called:
@@ -260,38 +230,6 @@ class Pool:
         if worker in self._workers:
             self._workers.remove(worker)
         self.call()
-
-    def _do(self, worker: _Worker, lane: Lane[Task], task: Task) -> None:
-        try:
-            opened = worker.opened.get(lane) or self._open(worker, lane)
-            opened.context.run(opened.handle, task)
-        except MemoryError as error:
-            for each in list(worker.opened):
-                self._close(worker, each)
-            try:
-                lane.put_off(task, error)
-            except SystemicError as failure:
-                lane.fail(failure)
-        except BaseException as error:  # noqa: BLE001 - the lane's feeder raises it again
-            lane.fail(error)
-
-    def _open(self, worker: _Worker, lane: Lane[Task]) -> _Opened:
-        context, held = lane.context.copy(), lane.make_handler()
-        opened = worker.opened[lane] = _Opened(context, held, context.run(held.__enter__))
-        with self.lock:
-            lane.openers.add(worker)
-        return opened
-
-    def _close(self, worker: _Worker, lane: Lane[Any]) -> None:
-        opened = worker.opened.pop(lane, None)
-        try:
-            if opened is not None:
-                opened.context.run(opened.held.__exit__, None, None, None)
-        except BaseException as error:  # noqa: BLE001 - as above
-            lane.fail(error)
-        finally:
-            with self.lock:
-                lane.openers.discard(worker)
 
 
 def _is_ready(lane: Lane[Any]) -> bool:

@@ -24,7 +24,7 @@ log = structlog.get_logger()
 CRASHES = frozenset({"SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT"})
 """What ends a process by its own doing; all other signals come from outside."""
 
-_children: PerThread[int, Apart] = PerThread(Apart)
+_children: PerThread[int, Apart] = PerThread()
 """The child of each thread, by how much memory it may map; however many passes a worker works for, it has one."""
 
 
@@ -58,7 +58,8 @@ class Reader:
         self._held = ExitStack()
 
     def __enter__(self) -> Self:
-        self._child = self._held.enter_context(_children.of(self._rules.memory_bytes))
+        memory = self._rules.memory_bytes
+        self._child = self._held.enter_context(_children.of(memory, lambda: Apart(memory)))
         return self
 
     def __exit__(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from time import perf_counter
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import peewee
 
@@ -18,6 +18,7 @@ from visionflow_daemon.errors import (
     DatabaseError,
     FailingError,
     FatalError,
+    LeaseError,
     PageError,
     RemoteError,
     StateError,
@@ -29,6 +30,9 @@ from visionflow_daemon.errors import (
 from visionflow_daemon.storage import trouble
 from visionflow_daemon.sync.breaker import Guarded
 from visionflow_daemon.sync.meter import UNMEASURED_STEP, StepMeter
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
 
 Result = TypeVar("Result")
 
@@ -72,7 +76,7 @@ def judge(error: BaseException) -> Verdict:  # noqa: PLR0911 - one line a class 
             return Verdict(FailureClass.PAGE, error.reason, error.line)
         case TransientError():
             return Verdict(FailureClass.TRANSIENT, str(error))
-        case SystemicError() | StoppedError():
+        case SystemicError() | StoppedError() | LeaseError():
             return Verdict(FailureClass.SYSTEMIC, str(error))
         case FatalError():
             return Verdict(FailureClass.FATAL, str(error))
@@ -117,9 +121,15 @@ def _judge_database(error: BaseException) -> Verdict:
 
 
 def persistently(
-    action: Callable[[], Result], sleep: Callable[[float], None], meter: StepMeter = UNMEASURED_STEP
+    action: Callable[[], Result],
+    sleep: Callable[[float], None],
+    meter: StepMeter = UNMEASURED_STEP,
+    patience: float = 0.0,
 ) -> Result:
-    """Do something that may meet a transient fault: up to 3 attempts, with exponential backoff and jitter."""
+    """Do something that may meet a transient fault: up to 3 attempts, with exponential backoff and jitter.
+
+    A database server that is away is waited for until the waits add up to `patience` seconds.
+    """
     try:
         return _measured(action, meter)
     except Exception as error:
@@ -136,12 +146,19 @@ def persistently(
 
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(_is_worth_another_attempt),
-        stop=tenacity.stop_after_attempt(ATTEMPTS),
+        stop=lambda state: _is_enough(state, patience),
         wait=tenacity.wait_exponential_jitter(multiplier=FIRST_DELAY, max=LONGEST_DELAY, jitter=FIRST_DELAY),
         sleep=sleep,
         reraise=True,
     )
     return retrying(attempt)
+
+
+def _is_enough(state: RetryCallState, patience: float) -> bool:
+    error = state.outcome.exception() if state.outcome else None
+    if error is not None and trouble.is_lost(error) and state.idle_for < patience:
+        return False
+    return state.attempt_number >= ATTEMPTS
 
 
 def _measured(action: Callable[[], Result], meter: StepMeter) -> Result:

@@ -19,7 +19,7 @@ from visionflow_daemon.storage import checkpoint, ledger
 from visionflow_daemon.storage.checkpoint import Checkpoint, Run, Tally
 from visionflow_daemon.storage.hold import held_by_us
 from visionflow_daemon.storage.trouble import told
-from visionflow_daemon.sync import rollout
+from visionflow_daemon.sync import forget, rollout
 from visionflow_daemon.sync.carry_out import carry_out
 from visionflow_daemon.sync.job import Job, Services, selection_digest
 from visionflow_daemon.sync.plan import Plan
@@ -66,6 +66,7 @@ def run_pass(job: Job, services: Services, find_target: Callable[[], Target]) ->
         held_by_us(services.database, job.ontology_id, job.lock_timeout, services.sleep) as database,
     ):
         services = replace(services, database=database)
+        forget.finish(services, job.ontology_id)
         target = find_target()
         structlog.contextvars.bind_contextvars(commit=target.commit)
         held = checkpoint.load(services.database, job.ontology_id)
@@ -134,6 +135,7 @@ def _begin(job: Job, services: Services, target: Target, held: Checkpoint | None
         lambda: checkpoint.begin(services.database, job.ontology_id, target.source, target.branch, run, now),
         services.sleep,
         services.meter.record,
+        services.database.patience,
     )
     log.info(
         "pass started",
@@ -194,6 +196,7 @@ def _apply_and_finish(
             lambda: checkpoint.finish(database, job.ontology_id, reached, run, progress.tally, now),
             services.sleep,
             services.meter.record,
+            database.patience,
         )
         database.settle()
     else:

@@ -22,17 +22,16 @@ class _Held(Generic[Thing]):
 class PerThread(Generic[Key, Thing]):
     """Gives each thread a thing of its own, made for who needs it there first, and let go of after the last."""
 
-    def __init__(self, make: Callable[[Key], AbstractContextManager[Thing]]) -> None:
-        self._make = make
+    def __init__(self) -> None:
         self._here = threading.local()
 
     @contextmanager
-    def of(self, key: Key) -> Iterator[Thing]:
-        """Have this thread's thing while the block runs."""
+    def of(self, key: Key, make: Callable[[], AbstractContextManager[Thing]]) -> Iterator[Thing]:
+        """Have this thread's thing while the block runs; things of different keys are different things."""
         here: dict[Key, _Held[Thing]] = self._here.__dict__.setdefault("things", {})
         mine = here.get(key)
         if mine is None:
-            held = self._make(key)
+            held = make()
             mine = here[key] = _Held(held, held.__enter__())
         mine.users += 1
         try:

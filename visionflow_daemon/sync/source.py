@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from visionflow_daemon.errors import DamageError, ObjectError
+from visionflow_daemon.errors import DamageError, LostError, ObjectError
 from visionflow_daemon.git import clone, damage, repository
 from visionflow_daemon.git.credentials import Credentials, is_remote, redact
 from visionflow_daemon.git.repository import Network, Target
-from visionflow_daemon.storage import checkpoint, ledger
+from visionflow_daemon.storage import checkpoint, ledger, trouble
 from visionflow_daemon.sync.breakers import Breakers
 from visionflow_daemon.sync.job import Job, Services, selection
 from visionflow_daemon.sync.retry import persistently
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from visionflow_daemon.git.remote import Remote
 
 log = structlog.get_logger()
+
+FIRST_WAIT, LONGEST_WAIT = 0.5, 8.0
+"""Seconds between attempts to go on with a pass whose database server is away: the delay doubles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ def sync(source: Source, job: Job, services: Services) -> Summary:
     breakers = Breakers(source.state, services.database.address.identity, job.ontology_id)
     breakers.try_pass(services.now())
     try:
-        summary = _sync_mending(source, job, services)
+        summary = _waiting(lambda: _sync_mending(source, job, services), services)
     except Exception as error:
         breakers.note(error, job.breaker, services.now())
         raise
@@ -59,6 +62,20 @@ def sync(source: Source, job: Job, services: Services) -> Summary:
         for closed in breakers.close():
             log.info("breaker closed", breaker=closed.guards, failures=closed.failures, since=closed.since)
     return summary
+
+
+def _waiting(attempt: Callable[[], Summary], services: Services) -> Summary:
+    """Run a pass; where the database's server goes away under it, wait for it, and go on from what is saved."""
+    waited, delay = 0.0, FIRST_WAIT
+    while True:
+        try:
+            return attempt()
+        except Exception as error:
+            if not (trouble.is_lost(error) or isinstance(error, LostError)) or waited >= services.database.patience:
+                raise
+            log.warning("server away", database=services.database.name, reason=str(error), waits=delay)
+            services.sleep(delay)
+            waited, delay = waited + delay, min(2 * delay, LONGEST_WAIT)
 
 
 def _sync_mending(source: Source, job: Job, services: Services) -> Summary:

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.engines import assert_sound
 from tests.storage.backups.support import backed_up, damage, edited, filled, names, rewritten, unpacked
 from tests.storage.test_upgrades import as_version_1
-from tests.support import Daemon, Repo, assert_sound, class_page
+from tests.support import Daemon, Repo, class_page
 from visionflow_daemon.errors import BusyError, CorruptError, DatabaseError, LockedError
 from visionflow_daemon.storage.backups.restore import Restored, Rules, restore
 from visionflow_daemon.storage.backups.shelf import Backup

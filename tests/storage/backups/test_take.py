@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.engines import assert_sound
 from tests.storage.backups.support import backed_up, damage, filled, names, unpacked
-from tests.support import Daemon, Repo, assert_sound, class_page
+from tests.support import Daemon, Repo, class_page
 from visionflow_daemon.errors import CorruptError, DatabaseError, LockedError, StoppedError
 from visionflow_daemon.storage.backups.rotation import Rotation
 from visionflow_daemon.storage.backups.shelf import Shelf
