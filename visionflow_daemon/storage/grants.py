@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import compress
 
 import peewee
 
@@ -65,11 +66,15 @@ def grant(database: Database, role: str) -> Access:
     with database.transaction(in_order=False):
         quoted = _quoted(database, role)
         (place, schema) = database.row(PLACE) or ("", "")
-        lacks_connection, lacks_schema = database.row(LACKS, (role, role)) or (False, False)
-        if lacks_connection:
-            _as_owner(database, f"GRANT CONNECT ON DATABASE {place} TO {quoted}")
-        if lacks_schema:
-            _as_owner(database, f"GRANT USAGE ON SCHEMA {schema} TO {quoted}")
+        ways = (f"GRANT CONNECT ON DATABASE {place} TO {quoted}", f"GRANT USAGE ON SCHEMA {schema} TO {quoted}")
+        for way in _lacking(database, role, ways):
+            try:
+                database.run(way)
+                database.flush()
+            except peewee.DatabaseError as error:
+                raise _not_ours(database, way) from error
+        for way in _lacking(database, role, ways):  # without the right to grant, a server may only warn
+            raise _not_ours(database, way)
         renew(database, [quoted])
     return access(database, role)
 
@@ -104,14 +109,12 @@ def _quoted(database: Database, role: str) -> str:
     return str(found[0])
 
 
-def _as_owner(database: Database, statement: str) -> None:
-    """Run a grant that only the owner of the database or the schema can give."""
-    try:
-        database.run("SAVEPOINT asked")
-        database.run(statement)
-        database.flush()
-    except peewee.DatabaseError as error:
-        raise DatabaseError(
-            f"the role that {database.name} is opened by may not do this; let its owner say: {statement}. "
-            "Nothing was changed"
-        ) from error
+def _lacking(database: Database, role: str, ways: tuple[str, str]) -> list[str]:
+    """Give what is still to be granted, for a role to come as far as the views."""
+    return list(compress(ways, database.row(LACKS, (role, role)) or ()))
+
+
+def _not_ours(database: Database, way: str) -> DatabaseError:
+    return DatabaseError(
+        f"the role by which {database.name} is opened may not grant this; let the owner say: {way}. Nothing was changed"
+    )

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from copy import copy
 from dataclasses import dataclass
 from functools import cache
+from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 from uuid import uuid4
@@ -27,7 +28,7 @@ from playhouse.pool import MaxConnectionsExceeded, PooledPostgresqlDatabase
 from psycopg.pq import TransactionStatus
 from psycopg.types.json import set_json_loads
 
-from visionflow_daemon.errors import BusyError, DatabaseError
+from visionflow_daemon.errors import BusyError, DatabaseError, VisionflowError
 from visionflow_daemon.storage import trouble
 from visionflow_daemon.storage.database import BUSY_TIMEOUT, EACH_OF, EACH_ROW_OF, POSTGRESQL, Database, Row
 from visionflow_daemon.storage.server import Server, conninfo, server_address
@@ -96,6 +97,19 @@ def unchecked() -> None:
 def unfenced(_: PostgresDatabase) -> Check:
     """Let transactions come through as they please."""
     return unchecked
+
+
+class _AsPeewee(peewee.ExceptionWrapper):
+    """Raises the driver's errors as Peewee's, which tells them by their names; this program's own pass as they are."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None and not issubclass(kind, VisionflowError):
+            super().__exit__(kind, error, trace)
+
+
+_AS_PEEWEE = _AsPeewee(peewee.__exception_wrapper__.exceptions)  # type: ignore[attr-defined]
 
 
 @dataclass(slots=True)
@@ -200,7 +214,7 @@ class PostgresDatabase(Database):
         asked = time.perf_counter()
         self._awake()
         try:
-            with peewee.__exception_wrapper__, self.peewee.connection().pipeline() as pipeline:  # type: ignore[attr-defined]
+            with _AS_PEEWEE, self.peewee.connection().pipeline() as pipeline:
                 here = self._here = _Here(pipeline)
                 for statement in self._begin:
                     self.run(statement)
