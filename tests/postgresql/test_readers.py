@@ -15,6 +15,7 @@ from visionflow_daemon.storage.migrate import Migration, apply, migrations
 from visionflow_daemon.storage.opening import open_database
 from visionflow_daemon.storage.server import Server
 
+SECRET = "'{}'".format(PASSWORD.replace("'", "''"))
 VIEWS = [
     f"visionflow_{name}"
     for name in ("axioms", "classes", "failures", "leases", "pages", "parents", "properties", "runs", "sources")
@@ -45,7 +46,7 @@ def role(name: str) -> Iterator[str]:
     """A role of a reader's, with a name that has to be quoted."""
     found = f'reader "of" {name}'
     quoted = '"{}"'.format(found.replace('"', '""'))
-    server.shared().rows(f"CREATE ROLE {quoted} LOGIN PASSWORD '{PASSWORD}'")
+    server.shared().rows(f"CREATE ROLE {quoted} LOGIN PASSWORD {SECRET}")
     yield found
     server.shared().rows(f"DROP OWNED BY {quoted}", name)
     server.shared().rows(f"DROP OWNED BY {quoted}")
@@ -126,7 +127,7 @@ def test_a_role_that_there_is_none_of_is_refused(daemon: Daemon, name: str) -> N
 def test_a_role_that_may_not_grant_says_who_has_to(daemon: Daemon, name: str, role: str) -> None:
     """The daemon's own role need not own the database."""
     one = server.shared()
-    one.rows(f"CREATE ROLE \"owner of {name}\" LOGIN PASSWORD '{PASSWORD}'")
+    one.rows(f'CREATE ROLE "owner of {name}" LOGIN PASSWORD {SECRET}')
     try:
         one.rows(f'REVOKE CONNECT ON DATABASE "{name}" FROM PUBLIC', name)
         one.rows(f'GRANT CONNECT ON DATABASE "{name}" TO "owner of {name}"', name)
