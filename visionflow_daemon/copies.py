@@ -56,6 +56,7 @@ class Copied:
     outcome: str
     commit: str | None
     rows: dict[str, int]
+    without_nul: int = 0
     differences: int = 0
     examples: tuple[str, ...] = ()
     seconds: float = 0.0
@@ -171,16 +172,17 @@ def _copied(pair: Pair, ontology_id: str) -> Copied:
         log.info("copy started", source=pair.source.name, target=ours.name)
         forget.mark(ours, ontology_id, timestamp(datetime.now(UTC)))
         remove(ours, ontology_id, time.sleep, Event(), with_inferred=True)
-        rows = copying.copy_rows(pair.source, ours, ontology_id, pair.told)
-        rows["migration_quarantine"] = copying.copy_quarantine(pair.source, ours, ontology_id)
+        written = copying.copy_rows(pair.source, ours, ontology_id, pair.told)
+        kept = copying.copy_quarantine(pair.source, ours, ontology_id)
+        rows, without_nul = written.rows | kept.rows, written.without_nul + kept.without_nul
         ours.look_at_tables()
         number, examples = _differences(pair, ours, ontology_id)
         if not number:
             copying.set_checkpoint(pair.source, ours, ontology_id)
-        seconds = time.monotonic() - began
-        log.info("copy finished", rows=sum(rows.values()), differences=number, seconds=round(seconds, 3))
-        commit = _commit(pair.source, ontology_id)
-        return Copied(ontology_id, "different" if number else "copied", commit, rows, number, examples, seconds)
+        seconds = round(time.monotonic() - began, 3)
+        log.info("copy finished", rows=sum(rows.values()), without_nul=without_nul, differences=number, seconds=seconds)
+        outcome, commit = "different" if number else "copied", _commit(pair.source, ontology_id)
+        return Copied(ontology_id, outcome, commit, rows, without_nul, number, examples, seconds)
 
 
 def _as_it_is(pair: Pair, target: Database, ontology_id: str) -> Copied | None:
@@ -197,7 +199,7 @@ def _as_it_is(pair: Pair, target: Database, ontology_id: str) -> Copied | None:
     if number and here is not None and not here.is_clean:  # a pass is at work there, and has gone on since
         found, number, examples = Standing.BEHIND, 0, ()
     outcome = "different" if number else found.value
-    return Copied(ontology_id, outcome, _commit(target, ontology_id), {}, number, examples)
+    return Copied(ontology_id, outcome, _commit(target, ontology_id), {}, 0, number, examples)
 
 
 def _differences(pair: Pair, target: Database, ontology_id: str) -> tuple[int, tuple[str, ...]]:

@@ -84,6 +84,10 @@ def _echo(done: list[Copied], seconds: float, *, is_trial: bool) -> None:
     ]
     tables.echo(rows, ("ontology", "commit", "rows", "outcome"))
     for each in done:
+        if each.without_nul:
+            click.echo(
+                harmless(f"{each.ontology_id}: {each.without_nul:,} rows held NUL, which a server can't: U+FFFD now")
+            )
         for example in each.examples:
             click.echo(harmless(f"{each.ontology_id}: {example}"))
     if not done:

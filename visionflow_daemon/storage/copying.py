@@ -5,6 +5,7 @@ Nothing here knows which engine is which: rows are read one by one, within a sna
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,7 +16,7 @@ from visionflow_daemon.errors import DatabaseError
 from visionflow_daemon.storage import checkpoint, forget
 from visionflow_daemon.storage.compare import Difference, compare, side_by_side
 from visionflow_daemon.storage.database import SQLITE, Database, Row
-from visionflow_daemon.storage.dump import SECTIONS, plain, shown
+from visionflow_daemon.storage.dump import SECTIONS, plain
 
 PART_ROWS = 5_000
 PART_BYTES = 4 << 20
@@ -99,8 +100,19 @@ SET_CHECKPOINT = (
     "UPDATE checkpoints SET source = ?, branch = ?, commit_sha = ?, digest = ?, is_clean = ?, saved_at = ?,"
     " overlay = ?, rollout_percent = ? WHERE ontology_id = ?"
 )
-QUARANTINE = "table_name archive_row reason detail row quarantined_at"
-"""The columns of migration_quarantine, but for the numbers of its rows, which each database gives for itself."""
+QUARANTINE = "table_name, archive_row, reason, detail, row, quarantined_at"
+IN_QUARANTINE = f"SELECT {QUARANTINE} FROM migration_quarantine WHERE COALESCE(ontology_id, '') = ? ORDER BY id"
+"""All of its columns but the numbers of its rows, which each database gives for itself."""
+
+NUL_IN_JSON = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """How many rows were written of each table, and in how many NUL was replaced, which no text of a server's holds."""
+
+    rows: dict[str, int]
+    without_nul: int = 0
 
 
 class Standing(StrEnum):
@@ -141,23 +153,22 @@ def count(database: Database, ontology_id: str) -> dict[str, int]:
     }
 
 
-def copy_rows(source: Database, target: Database, ontology_id: str, told: Told) -> dict[str, int]:
-    """Copy all rows of an ontology of which the target has none but a mark; give how many of each table.
+def copy_rows(source: Database, target: Database, ontology_id: str, told: Told) -> Written:
+    """Copy all rows of an ontology of which the target has none but a mark, in parts.
 
     The source is read within a snapshot, the target is written by its holder.
     """
-    due = count(source, ontology_id)
-    total, done = sum(due.values()), 0
-    copied = {}
-    told("copying", 0, total)
+    total = sum(count(source, ontology_id).values())
+    rows: dict[str, int] = {}
+    done = without_nul = 0
     for table in TABLES:
         before = done
         for part in _parts(source.stream(table.select(), (ontology_id,))):
-            _load(target, table, part)
+            without_nul += _load(target, table, part)
             done += len(part)
             told("copying", done, total)
-        copied[table.name] = done - before
-    return copied
+        rows[table.name] = done - before
+    return Written(rows, without_nul)
 
 
 def set_checkpoint(source: Database, target: Database, ontology_id: str) -> None:
@@ -171,22 +182,19 @@ def set_checkpoint(source: Database, target: Database, ontology_id: str) -> None
     target.settle()
 
 
-def copy_quarantine(source: Database, target: Database, ontology_id: str) -> int:
+def copy_quarantine(source: Database, target: Database, ontology_id: str) -> Written:
     """Copy what is in quarantine of an ontology, the empty one being unknown, unless the target has such rows."""
-    if _quarantined(target, ontology_id) or not _quarantined(source, ontology_id):
-        return 0
-    names = QUARANTINE.split()
-    rows = source.rows(
-        f"SELECT {', '.join(names)} FROM migration_quarantine WHERE COALESCE(ontology_id, '') = ? ORDER BY id",
-        (ontology_id,),
-    )
+    rows = source.rows(IN_QUARANTINE, (ontology_id,))
+    if not rows or target.rows(IN_QUARANTINE, (ontology_id,)):
+        return Written({})
+    names = QUARANTINE.split(", ")
     if target.engine == SQLITE:
-        given = [(ontology_id or None, *row) for row in rows]
+        table = Table("migration_quarantine", ("ontology_id", *names), 2)
+        given: list[Row] = [(ontology_id or None, *row) for row in rows]
     else:
-        names.insert(0, "id")
+        table = Table("migration_quarantine", ("ontology_id", "id", *names), 1)
         given = [(ontology_id, number, *row) for number, row in enumerate(rows, 1)]
-    _load(target, Table("migration_quarantine", ("ontology_id", *names), 1), given)
-    return len(given)
+    return Written({table.name: len(given)}, _load(target, table, given))
 
 
 def differences(source: Database, target: Database, ontology_id: str, told: Told) -> Iterator[Difference]:
@@ -195,10 +203,10 @@ def differences(source: Database, target: Database, ontology_id: str, told: Told
     steps = len(SECTIONS) + len(unseen)
     for at, section in enumerate(SECTIONS):
         told("comparing", at, steps)
-        yield from compare(source, target, ontology_id, (section,))
+        yield from filter(_is_real, compare(source, target, ontology_id, (section,)))
     for at, table in enumerate(unseen, len(SECTIONS)):
         told("comparing", at, steps)
-        yield from _unseen(source, target, ontology_id, table)
+        yield from filter(_is_real, _unseen(source, target, ontology_id, table))
     told("comparing", steps, steps)
 
 
@@ -211,28 +219,37 @@ def _unseen(source: Database, target: Database, ontology_id: str, table: Table) 
             yield Difference(f"row of {table.name}", key, due, there)
 
 
-def _quarantined(database: Database, ontology_id: str) -> bool:
-    found = database.row(
-        "SELECT 1 FROM migration_quarantine WHERE COALESCE(ontology_id, '') = ? LIMIT 1", (ontology_id,)
-    )
-    return found is not None
+def _is_real(difference: Difference) -> bool:
+    """Tell a difference from NUL that was replaced."""
+    due, there = difference.expected, difference.found
+    return due is None or there is None or _without_nul(due) != there
 
 
-def _load(target: Database, table: Table, part: list[Row]) -> None:
-    """Write a part. Raises DatabaseError for a value that the target's engine can't hold."""
+def _load(target: Database, table: Table, part: list[Row]) -> int:
+    """Write a part; give in how many rows NUL had to be replaced, for a server that can't hold it.
+
+    Raises DatabaseError for other values that it can't hold.
+    """
     try:
         target.load(table.name, table.columns, part)
     except peewee.DataError as error:
-        row = next((row for row in part if any(_has_nul(value) for value in row)), None)
-        where = "" if row is None else f": {' '.join(str(shown(value)) for value in row[1 : 1 + table.key_size])}"
-        raise DatabaseError(
-            f"{table.name} of {part[0][0]!r} holds a value that {target.name} can't hold{where}: "
-            f"{' '.join(str(error).split())}. The ontology was not copied"
-        ) from error
+        clean = list(map(_without_nul, part))
+        if clean == part:
+            raise DatabaseError(
+                f"{table.name} of ontology {part[0][0]!r} holds what {target.name} can't hold: "
+                f"{' '.join(str(error).split())}"
+            ) from error
+        target.load(table.name, table.columns, clean)
+        return sum(before != after for before, after in zip(part, clean, strict=True))
+    return 0
 
 
-def _has_nul(value: object) -> bool:
-    return isinstance(value, str) and ("\0" in value or "\\u0000" in value)
+def _without_nul(row: Row) -> Row:
+    """Replace NUL as it is in what pages say (formats/builder.py)."""
+    return tuple(
+        NUL_IN_JSON.sub(r"\1\\ufffd", value.replace("\0", "\ufffd")) if isinstance(value, str) else value
+        for value in row
+    )
 
 
 def _parts(rows: Iterator[Row]) -> Iterator[list[Row]]:
