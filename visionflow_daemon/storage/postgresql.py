@@ -208,10 +208,11 @@ class PostgresDatabase(Database):
             with _AS_PEEWEE:
                 for statement in self._begin:
                     self.run(statement)
-                self._fence(self)()
+                check = self._fence(self)
                 with self.peewee.cursor().copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copying:
                     for row in rows:
                         copying.write_row(row)
+                check()
                 self.run("COMMIT")
         except BaseException:
             self._undone()
