@@ -7,14 +7,13 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from _pytest.mark.structures import ParameterSet
 
-from tests import engines
 from tests.engines import assert_sound
 from tests.support import Daemon, Ran, Repo, class_page
 
@@ -108,7 +107,7 @@ class Scene:
 @contextmanager
 def reading(database: Path) -> Iterator[sqlite3.Connection]:
     """Open a database to read it."""
-    with engines.Connected(database) as connection:
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
         yield connection
 
 

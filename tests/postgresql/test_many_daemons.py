@@ -253,6 +253,7 @@ def chaos(fleet: Fleet, seconds: float, seed: int) -> None:
     fleet.assert_whole()
 
 
+@pytest.mark.deep
 def test_three_daemons_survive_some_chaos(fleet: Fleet) -> None:
     chaos(fleet, 15, 1)
 
