@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
@@ -168,7 +168,7 @@ def _copied(pair: Pair, ontology_id: str) -> Copied:
         pair.source.row("SELECT 1 FROM checkpoints LIMIT 1")  # it begins with the first look
         if (there := _as_it_is(pair, ours, ontology_id)) is not None:
             log.info("copy not needed", reason=there.outcome)
-            return there
+            return replace(there, seconds=round(time.monotonic() - began, 3))
         log.info("copy started", source=pair.source.name, target=ours.name)
         forget.mark(ours, ontology_id, timestamp(datetime.now(UTC)))
         remove(ours, ontology_id, time.sleep, Event(), with_inferred=True)

@@ -16,6 +16,7 @@ from tests.legacy.builders import Builder
 from tests.postgresql import server
 from tests.postgresql.server import PASSWORD
 from tests.support import Daemon, Ran, Repo, class_page, outline_page
+from visionflow_daemon.errors import LeaseError
 from visionflow_daemon.storage.copying import TABLES
 from visionflow_daemon.storage.hold import held_by_us
 from visionflow_daemon.storage.migrate import open_migrated
@@ -295,6 +296,22 @@ def test_nobody_copies_into_what_a_pass_writes(repo: Repo, daemon: Daemon, url: 
     target.end()
     assert (refused.code, "another pass" in refused.err) == (6, True), refused.err
     assert outcomes(daemon, "kg.db", url) == {"default": "copied"}
+
+
+def test_who_has_lost_the_lease_copies_nothing(daemon: Daemon, url: str) -> None:
+    target, _ = open_migrated(url, daemon.folder, server=Server(password=lambda: PASSWORD))
+    with held_by_us(target, "default", 0) as ours:
+        ours.load(
+            "property_uses", ("ontology_id", "property_iri", "property_type", "axioms"), [("default", "p", "t", 1)]
+        )
+        target.run("UPDATE leases SET token = token + 1, holder = 'another'")
+        with pytest.raises(LeaseError, match="is another's by now"):
+            ours.load(
+                "property_uses", ("ontology_id", "property_iri", "property_type", "axioms"), [("default", "q", "t", 1)]
+            )
+    assert target.rows("SELECT property_iri FROM property_uses") == [("p",)]
+    target.close()
+    target.end()
 
 
 def test_what_can_not_be_copied_is_told_in_words(repo: Repo, daemon: Daemon, url: str) -> None:

@@ -85,9 +85,10 @@ def _echo(done: list[Copied], seconds: float, *, is_trial: bool) -> None:
     tables.echo(rows, ("ontology", "commit", "rows", "outcome"))
     for each in done:
         if each.without_nul:
-            click.echo(
-                harmless(f"{each.ontology_id}: {each.without_nul:,} rows held NUL, which a server can't: U+FFFD now")
+            replaced = (
+                f"{each.ontology_id}: NUL became U+FFFD in {each.without_nul:,} rows: no text of a server's holds it"
             )
+            click.echo(harmless(replaced))
         for example in each.examples:
             click.echo(harmless(f"{each.ontology_id}: {example}"))
     if not done:

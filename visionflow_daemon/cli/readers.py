@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from typing import Any
 
 import click
@@ -57,4 +56,4 @@ def _echo_roles(roles: list[str], *, is_json: bool) -> None:
     if is_json:
         tables.echo_json(roles)
     else:
-        click.echo(harmless(os.linesep.join(roles) or "no role was granted the views"))
+        click.echo("\n".join(map(harmless, roles)) or "no role was granted the views")

@@ -246,10 +246,13 @@ def _load(target: Database, table: Table, part: list[Row]) -> int:
 
 def _without_nul(row: Row) -> Row:
     """Replace NUL as it is in what pages say (formats/builder.py)."""
-    return tuple(
-        NUL_IN_JSON.sub(r"\1\\ufffd", value.replace("\0", "\ufffd")) if isinstance(value, str) else value
-        for value in row
-    )
+    return tuple(_text_without_nul(value) if isinstance(value, str) else value for value in row)
+
+
+def _text_without_nul(text: str) -> str:
+    if text.startswith(("{", "[")):
+        text = NUL_IN_JSON.sub(r"\1\\ufffd", text)
+    return text.replace("\0", "\ufffd")
 
 
 def _parts(rows: Iterator[Row]) -> Iterator[list[Row]]:

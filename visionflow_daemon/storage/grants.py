@@ -53,7 +53,8 @@ def readers(database: Database) -> list[str]:
 
 def renew(database: Database, roles: Iterable[str]) -> None:
     """Grant these roles the views that there are, within the transaction that changed them."""
-    views = ", ".join(name for _, name in database.rows(VIEWS)) if (named := ", ".join(roles)) else ""
+    named = ", ".join(roles)
+    views = _views(database) if named else ""
     if views:
         database.run(f"GRANT SELECT ON {views} TO {named}")
 
@@ -83,7 +84,7 @@ def revoke(database: Database, role: str) -> Access:
     """Let a role read the views no more; that it may connect and use the schema is left as it is."""
     with database.transaction(in_order=False):
         quoted = _quoted(database, role)
-        database.run(f"REVOKE SELECT ON {', '.join(name for _, name in database.rows(VIEWS))} FROM {quoted}")
+        database.run(f"REVOKE SELECT ON {_views(database)} FROM {quoted}")
     return access(database, role)
 
 
@@ -98,6 +99,10 @@ def access(database: Database, role: str) -> Access:
         tuple(name for (name,) in database.rows(may, (role,))),
         tuple(f"{', '.join(each)} on {what}" for what, each in more.items()),
     )
+
+
+def _views(database: Database) -> str:
+    return ", ".join(name for _, name in database.rows(VIEWS))
 
 
 def _quoted(database: Database, role: str) -> str:

@@ -219,7 +219,8 @@ class PostgresDatabase(Database):
             raise
 
     def stream(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[Row]:
-        """Execute a query, within a snapshot, and give its rows one by one."""
+        """Execute a query, within a snapshot, and give its rows one by one, however long it takes to sort them."""
+        self.run("SELECT set_config('statement_timeout', '0', true)")
         with peewee.__exception_wrapper__, self.peewee.connection().cursor(uuid4().hex) as cursor:  # type: ignore[attr-defined]
             cursor.itersize = STREAMED
             cursor.execute(translated(sql)[0], parameters)
