@@ -55,9 +55,9 @@ def run(installed: Path, cwd: Path, command: list[str]) -> subprocess.CompletedP
 
 def test_the_wheel_holds_the_program_its_migrations_and_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
-    migrations = sorted(path.name for path in (PROJECT / "migrations" / "sqlite").glob("*.sql"))
+    migrations = sorted(str(path.relative_to(PROJECT)) for path in (PROJECT / "migrations").glob("*/*.sql"))
     inside = sorted(name for name in names if name.startswith("visionflow_daemon/migrations/"))
-    assert inside == [f"visionflow_daemon/migrations/sqlite/{name}" for name in migrations]
+    assert inside == [f"visionflow_daemon/{name}" for name in migrations]
     assert {name.split("/")[0].partition("-")[0] for name in names} == {"visionflow_daemon"}
     assert not [name for name in names if "__pycache__" in name or "/tests/" in name]
 

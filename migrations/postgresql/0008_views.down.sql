@@ -1,3 +1,4 @@
+DROP VIEW visionflow_leases;
 DROP VIEW visionflow_runs;
 DROP VIEW visionflow_sources;
 DROP VIEW visionflow_failures;

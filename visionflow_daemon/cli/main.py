@@ -18,6 +18,7 @@ from visionflow_daemon.cli.copy import copy
 from visionflow_daemon.cli.forget import forget
 from visionflow_daemon.cli.ledger import failures, retry
 from visionflow_daemon.cli.migrate import migrate
+from visionflow_daemon.cli.readers import readers
 from visionflow_daemon.cli.settings import DATABASE_NAME, Options, common, load, of_source
 from visionflow_daemon.cli.verbs import check_config, dump, parse, status
 from visionflow_daemon.cli.verify import verify
@@ -125,8 +126,9 @@ for verb in (
     migrate,
     backup,
     restore,
-    forget,
     copy,
+    readers,
+    forget,
     check_config,
 ):
     program.add_command(verb)

@@ -103,6 +103,12 @@ def recent_runs(database: Database, ontology_id: str, limit: int) -> list[LastRu
     return [LastRun(*row) for row in found]
 
 
+def knows_run(database: Database, ontology_id: str, run_id: str) -> bool:
+    """Tell whether a pass was one of this database's."""
+    found = database.row("SELECT 1 FROM sync_runs WHERE ontology_id = ? AND run_id = ?", (ontology_id, run_id))
+    return found is not None
+
+
 def load(database: Database, ontology_id: str) -> Checkpoint | None:
     """Give the checkpoint of an ontology; None before its first pass."""
     row = database.row(

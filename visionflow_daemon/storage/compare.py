@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -46,9 +46,11 @@ class Difference:
         return f"{self.kind} different: {key}: {', '.join(pairs)}"
 
 
-def compare(expected: Database, found: Database, ontology_id: str) -> Iterator[Difference]:
+def compare(
+    expected: Database, found: Database, ontology_id: str, sections: Iterable[Section] = SECTIONS
+) -> Iterator[Difference]:
     """Give the rows in which `found` differs from `expected`, in the order of the canonical dump."""
-    for section in SECTIONS:
+    for section in sections:
         yield from _section(section, rows(expected, ontology_id, section), rows(found, ontology_id, section))
 
 

@@ -104,6 +104,13 @@ class Database(ABC):
         """Execute one statement for each row of parameters."""
 
     @abstractmethod
+    def load(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Insert many rows in a transaction of their own, the fastest way that there is."""
+
+    def look_at_tables(self) -> None:  # noqa: B027 - not every engine has something to do
+        """Let the engine see how large the tables are, after much was written."""
+
+    @abstractmethod
     def stream(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[Row]:
         """Execute a query, within a snapshot, and give its rows one by one: however many, few are held."""
 

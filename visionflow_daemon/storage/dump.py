@@ -137,8 +137,12 @@ def json_line(value: Any) -> bytes:  # noqa: ANN401 - whatever JSON takes
 
 def rows(database: Database, ontology_id: str, section: Section) -> Iterator[Row]:
     """Give one section's rows, sorted by their key."""
-    for row in database.stream(section.query, (ontology_id,)):
-        yield tuple(bytes(value) if isinstance(value, memoryview) else value for value in row)
+    return map(plain, database.stream(section.query, (ontology_id,)))
+
+
+def plain(row: Row) -> Row:
+    """Give a row as all engines' drivers give it."""
+    return tuple(bytes(value) if isinstance(value, memoryview) else value for value in row)
 
 
 def shown(value: Any) -> Any:  # noqa: ANN401 - whatever a column holds

@@ -15,6 +15,7 @@ import peewee
 
 from visionflow_daemon.errors import ConfigError, DatabaseError
 from visionflow_daemon.model import timestamp
+from visionflow_daemon.storage import grants
 from visionflow_daemon.storage.database import BUSY_TIMEOUT, SQLITE, Database
 from visionflow_daemon.storage.legacy.shapes import foreign_tables
 from visionflow_daemon.storage.opening import address, open_database
@@ -29,7 +30,7 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
 )
 """
 OUR_RECORD = "schema_migrations"
-MADE = re.compile(r"^CREATE (?:UNIQUE )?(?:TABLE|INDEX)(?: IF NOT EXISTS)? (\w+)", re.MULTILINE)
+MADE = re.compile(r"^CREATE (?:UNIQUE )?(?:TABLE|INDEX|VIEW)(?: IF NOT EXISTS)? (\w+)", re.MULTILINE)
 LOSES = re.compile(r"^-- Loses: (.+)$", re.MULTILINE)
 
 
@@ -69,7 +70,7 @@ def migrations(engine: str = SQLITE) -> list[Migration]:
 
 @cache
 def own_names() -> frozenset[str]:
-    """Name all tables and indexes that this program has ever made."""
+    """Name all tables, indexes and views that this program has ever made."""
     return frozenset({OUR_RECORD}.union(*(MADE.findall(each.script) for each in migrations())))
 
 
@@ -151,6 +152,7 @@ def apply_pending(database: Database, to: int | None = None) -> list[Migration]:
 def apply(database: Database, due: Iterable[Migration]) -> None:
     """Apply migrations, within a transaction."""
     database.prepare_to_alter()
+    readers = grants.readers(database)
     database.run(RECORD)
     for migration in due:
         for statement in migration.statements():
@@ -159,6 +161,7 @@ def apply(database: Database, due: Iterable[Migration]) -> None:
             "INSERT INTO schema_migrations (version, name, applied_at) VALUES (?, ?, ?)",
             (migration.version, migration.name, timestamp(datetime.now(UTC))),
         )
+    grants.renew(database, readers)
 
 
 def steps_back(database: Database, to: int) -> list[Migration]:

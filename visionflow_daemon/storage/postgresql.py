@@ -202,8 +202,21 @@ class PostgresDatabase(Database):
             for row in rows:
                 self.run(sql, row)
 
+    def load(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Insert many rows in a transaction of their own, by COPY, which no pipeline takes."""
+        with self._undone_if_it_fails(), as_peewees():
+            with self._pipeline() as here:
+                self.in_order()
+            self._threads.here = None
+            with psycopg.Cursor(self._connection).copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copying:
+                for row in rows:
+                    copying.write_row(row)
+            (here.at_end or nothing)()
+            self.run("COMMIT")
+
     def stream(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[Row]:
-        """Execute a query, within a snapshot, and give its rows one by one."""
+        """Execute a query, within a snapshot, and give its rows one by one, however long it takes to sort them."""
+        self._take_time()
         with as_peewees(), psycopg.RawServerCursor(self._connection, uuid4().hex) as cursor:
             cursor.itersize = STREAMED
             cursor.execute(translated(sql), parameters)
@@ -213,33 +226,19 @@ class PostgresDatabase(Database):
     def transaction(self, *, in_order: bool = True) -> Iterator[None]:
         """Write in one transaction, whose statements go to the server together until a result is asked for."""
         asked = time.perf_counter()
-        self._awake()
-        self._is_within = True
-        try:
-            pipeline = Pipeline(self._connection, prepares=not self.server.rules.pgbouncer)
-            with as_peewees(), pipeline:
-                here = self._threads.here = _Here(pipeline)
-                for statement in self._begin:
-                    self.run(statement)
-                if in_order:
-                    self.in_order()
-                began = time.perf_counter()
-                yield
-                if here.at_end is None:
-                    self.in_order()
-                (here.at_end or nothing)()
-                self.run("COMMIT")
-        except BaseException:
-            self._threads.here = None  # what undoes it goes another way
-            self._undone()
-            raise
-        finally:
-            self._threads.here = None
-            self._is_within = False
+        with self._undone_if_it_fails(), as_peewees(), self._pipeline() as here:
+            if in_order:
+                self.in_order()
+            began = time.perf_counter()
+            yield
+            if here.at_end is None:
+                self.in_order()
+            (here.at_end or nothing)()
+            self.run("COMMIT")
         self.observe(began - asked, time.perf_counter() - began)
         if self._fence is not unfenced and next(self._commits) in LOOKED_AT:
             with suppress(peewee.DatabaseError):  # what was committed stands, whatever comes of this
-                self._look_at_tables()
+                self.look_at_tables()
 
     def in_order(self) -> None:
         """Let the rest of this transaction follow those of the same ontology before it, and precede others."""
@@ -258,31 +257,17 @@ class PostgresDatabase(Database):
         if self._is_within:
             yield
             return
-        self._awake()
-        self._is_within = True
-        try:
+        with self._undone_if_it_fails():
             self.peewee.execute_sql(SNAPSHOT, None)
             yield
             self.run("COMMIT")
-        except BaseException:
-            self._undone()
-            raise
-        finally:
-            self._is_within = False
 
     def settle(self) -> None:
         """Wait until the server's disk has all that was committed."""
-        self._awake()
-        self._is_within = True
-        try:
+        with self._undone_if_it_fails():
             self.peewee.execute_sql("BEGIN; SET LOCAL synchronous_commit = on", None)
             self.run("SELECT txid_current()")  # a transaction that writes nothing would wait for nothing
             self.run("COMMIT")
-        except BaseException:
-            self._undone()
-            raise
-        finally:
-            self._is_within = False
 
     def begin_pass(self, ontology_id: str, run_id: str) -> None:
         """Note, within a transaction, that a pass begins: in a table that a crash of the server empties."""
@@ -301,8 +286,7 @@ class PostgresDatabase(Database):
 
     def prepare_to_alter(self) -> None:
         """Give statements that change tables all the time that they need."""
-        self._connection.is_patient = True
-        self.run("SELECT set_config('statement_timeout', '0', true)")
+        self._take_time()
 
     def connected(self) -> None:
         """Take a connection for this thread, if it has none. Raises BusyError where the pool has none left."""
@@ -328,7 +312,7 @@ class PostgresDatabase(Database):
         """Let go of all connections that no thread has."""
         self.peewee.close_idle()
 
-    def _look_at_tables(self) -> None:
+    def look_at_tables(self) -> None:
         """Let the server look at tables that have grown since it last did: it takes ontology_id, the first column of
         every key, for selective until it knows better, and reads whole tables where an index would name a row.
         """
@@ -363,6 +347,35 @@ class PostgresDatabase(Database):
                 self._thrown_away()
                 self.connected()
             self._threads.looked = id(self._connection), time.monotonic()
+
+    @contextmanager
+    def _undone_if_it_fails(self) -> Iterator[None]:
+        """Be within a transaction, which is rolled back when something is raised."""
+        self._awake()
+        self._is_within = True
+        try:
+            yield
+        except BaseException:
+            self._threads.here = None  # what undoes it goes no pipeline's way
+            self._undone()
+            raise
+        finally:
+            self._threads.here = None
+            self._is_within = False
+
+    @contextmanager
+    def _pipeline(self) -> Iterator[_Here]:
+        """Begin a transaction, whose statements go through a pipeline."""
+        with Pipeline(self._connection, prepares=not self.server.rules.pgbouncer) as pipeline:
+            here = self._threads.here = _Here(pipeline)
+            for statement in self._begin:
+                self.run(statement)
+            yield here
+
+    def _take_time(self) -> None:
+        """Give the statements of this transaction all the time that they need."""
+        self._connection.is_patient = True
+        self.run("SELECT set_config('statement_timeout', '0', true)")
 
     def _undone(self) -> None:
         """Roll back; a connection on which that fails is thrown away, and so are those that wait in the pool."""

@@ -99,6 +99,8 @@ def _give_back(database: Database, *, may_lose: bool) -> Returned:
     ours = {*TABLES, *(archived(name) for name in TABLES), *migrate.own_names()}
     before = rows_of_others(database, ours)
     had_statistics = bool(archive.kept(database, "statistics"))
+    for name in sorted(migrate.own_names() & _all_views(database)):
+        database.run(f"DROP VIEW {name}")
     done = give_back(database)
     lost = {what: number for what, number in done.lost.items() if number}
     if lost and not may_lose:
@@ -156,10 +158,13 @@ def _tables(database: Database) -> set[str]:
     return {name for (name,) in database.rows("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
+def _all_views(database: Database) -> set[str]:
+    return {name for (name,) in database.rows("SELECT name FROM sqlite_master WHERE type = 'view'")}
+
+
 def _views(database: Database) -> set[str]:
     """Name the views that can be asked."""
-    names = [name for (name,) in database.rows("SELECT name FROM sqlite_master WHERE type = 'view'")]
-    return {name for name in names if _works(database, name)}
+    return {name for name in _all_views(database) if _works(database, name)}
 
 
 def _works(database: Database, view: str) -> bool:
