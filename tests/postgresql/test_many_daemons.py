@@ -8,17 +8,18 @@ import signal
 import tempfile
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.ops.inbound.support import SECRET, plain
+from tests.ops.support import Web
 from tests.postgresql import server
 from tests.postgresql.fleet import LEASE, Fleet
 from tests.postgresql.server import Server
 from tests.support import Content, assert_documented, class_page, eventually
+from visionflow_daemon.daemon.spread import spread
 
 MANY: dict[bytes | str, Content] = {
     f"p{number}.md": class_page(f"urn:t:{number}", f"P{number}") for number in range(400)
@@ -209,12 +210,21 @@ def test_daemons_outlive_a_restart_of_their_server(own: Server, tmp_path: Path) 
         fleet.close()
 
 
+def settled(fleet: Fleet, daemons: int) -> int:
+    """Wait until so many daemons know of each other, and o0 is held by the one that is to hold it; give its process."""
+
+    def is_settled() -> bool:
+        alive = [name for (name,) in fleet.rows("SELECT daemon_id FROM daemons WHERE alive_until > clock_timestamp()")]
+        meant = spread({name: {"o0"} for name in alive}).get("o0", "").split(":")
+        return len(alive) == daemons and [str(pid) for pid in fleet.holders().values()] == meant[1:2]
+
+    eventually(lambda: is_settled() and fleet.count(OF_O0) == 1, 30)
+    return fleet.holders()["o0"]
+
+
 def get(port: int, path: str) -> tuple[int, str]:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
+    response = Web(port).get(path)
+    return response.status, response.body
 
 
 def test_a_daemon_in_reserve_is_ready_and_says_who_holds_what(fleet: Fleet) -> None:
@@ -222,9 +232,7 @@ def test_a_daemon_in_reserve_is_ready_and_says_who_holds_what(fleet: Fleet) -> N
     config = fleet.write_config("one.toml", [0])
     numbers = [fleet.join(config, environment={"VISIONFLOW_HTTP__PORT": str(port)}) for port in ports]
     pids = [fleet.pid(number) for number in numbers]
-    eventually(lambda: fleet.count("SELECT COUNT(*) FROM daemons WHERE alive_until > clock_timestamp()") == 2, 30)
-    eventually(lambda: fleet.loads() == [1] and fleet.count(OF_O0) == 1, 30)
-    at = pids.index(fleet.holders()["o0"])
+    at = pids.index(settled(fleet, 2))
     holding, reserve = ports[at], ports[1 - at]
     eventually(lambda: get(reserve, "/readyz")[0] == 200 and "held by" in get(reserve, "/readyz")[1])
     eventually(lambda: get(holding, "/readyz")[0] == 200)
@@ -246,3 +254,19 @@ def test_a_daemon_in_reserve_is_ready_and_says_who_holds_what(fleet: Fleet) -> N
     assert here["held_by"] in get(reserve, "/")[1]
     fleet.end(numbers[at], signal.SIGKILL)
     eventually(lambda: json.loads(get(reserve, "/status")[1])["sources"][0]["is_held_here"], 15)
+
+
+def test_a_webhook_reaches_whoever_holds_its_source(fleet: Fleet) -> None:
+    (fleet.folder / "secret").write_text(SECRET)
+    config = fleet.folder / "hooked.toml"
+    config.write_text(
+        f'database = "{fleet.url}"\n[daemon]\ninterval = 3600.0\n[postgresql]\nlease = {LEASE}\n[[sources]]\n'
+        f'ontology_id = "o0"\nlocation = "file://{fleet.repos[0].path}"\nwebhook_secret_file = "secret"\n'
+    )
+    ports = [server.free_port(), server.free_port()]
+    numbers = [fleet.join(config, environment={"VISIONFLOW_HTTP__PORT": str(port)}) for port in ports]
+    reserve = ports[1 - [fleet.pid(number) for number in numbers].index(settled(fleet, 2))]
+    fleet.repos[0].commit({"pushed.md": class_page("urn:t:pushed", "pushed")})
+    assert Web(reserve).post("/hooks/o0", b"", plain()).status == 202
+    eventually(lambda: fleet.count(OF_O0) == 2, 2 * LEASE)
+    fleet.assert_one_writer()
