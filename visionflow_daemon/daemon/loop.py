@@ -150,6 +150,7 @@ class Loop:
         before, self._sources = self._sources, {source.ontology_id: source for source in config.sources}
         for gone in before.keys() - self._sources.keys():
             self._underway.stop(gone)
+            self._breakers(gone).close()  # what it failed with is nothing to wait for when it comes back
             self._status.forget(gone)
             self._around.observer.source_gone(gone)
         for ontology_id, source in self._sources.items():
