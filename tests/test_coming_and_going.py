@@ -15,6 +15,7 @@ from tests.git.servers import free_port
 from tests.ops.inbound.support import SECRET, plain
 from tests.ops.support import Web
 from tests.support import Daemon, Repo, Running, class_page, eventually
+from tests.test_daemon import silent_server
 
 NOWHERE = "http://127.0.0.1:9/r.git"
 BROKEN = '```json-ld\n{"@type": "Class", "@id": "no iri"}\n```\n'
@@ -127,6 +128,27 @@ def test_a_breaker_that_was_open_when_its_source_went_is_closed_when_it_comes_ba
         it.reload((repo.path, "home"), extra=impatient)
         it.reload((repo.path, "home"), (f"file://{repo.path}", "work"), extra=impatient)
         it.running.until("pass finished", ontology_id="work")
+
+
+def test_a_source_that_is_mended_by_a_reload_does_not_wait_for_the_breaker_of_what_it_was(
+    repo: Repo, daemon: Daemon
+) -> None:
+    repo.commit(page(1))
+    impatient = "[breaker]\nfailing_passes = 1\ncool_down = 600.0\n"
+    with served(daemon, (NOWHERE, "work"), (f"{NOWHERE}/", "down"), extra=impatient) as it:
+        eventually(lambda: it.running.count("pass postponed") == 2)
+        it.reload((f"file://{repo.path}", "work"), (f"{NOWHERE}/", "down"), extra=impatient)
+        it.running.until("pass finished", ontology_id="work")
+        failed = [event for event in it.running.events if event["event"] == "pass failed"]
+        assert [event["ontology_id"] for event in failed].count("down") == 1
+
+
+def test_a_fetch_from_where_a_source_is_no_longer_is_waited_for_by_nobody(repo: Repo, daemon: Daemon) -> None:
+    commit = repo.commit(page(1))
+    with silent_server() as url, served(daemon, (url, "work")) as it:
+        it.running.until("pass asked for", ontology_id="work")
+        it.reload((repo.path, "work"))
+        assert it.running.until("pass finished", ontology_id="work")["commit"] == commit
 
 
 def test_the_daemon_follows_the_sources_that_are_named_after_a_reload_too(

@@ -148,9 +148,9 @@ class Loop:
         repository.configure(config.network)
         self._around.adopted(config)
         before, self._sources = self._sources, {source.ontology_id: source for source in config.sources}
+        for ontology_id, source in before.items():
+            self._let_go(ontology_id, source)
         for gone in before.keys() - self._sources.keys():
-            self._underway.stop(gone)
-            self._breakers(gone).close()  # what it failed with is nothing to wait for when it comes back
             self._status.forget(gone)
             self._around.observer.source_gone(gone)
         for ontology_id, source in self._sources.items():
@@ -163,6 +163,15 @@ class Loop:
         self._around.keeper.plan(config)
         for ontology_id in self._sources:
             self._around.wake.ask(ontology_id, why)
+
+    def _let_go(self, ontology_id: str, before: SourceConfig) -> None:
+        """Wait for nothing that was about a source as it was before, where it is another, or gone."""
+        source = self._sources.get(ontology_id)
+        if source == before:
+            return
+        self._breakers(ontology_id).close()  # what it failed with may well be mended
+        if source is None or (source.location, source.branch) != (before.location, before.branch):
+            self._underway.stop(ontology_id)
 
     def _refuse_lower_rollout(self, config: Config) -> None:
         """Raise ConfigError where live files would go; at a start, each pass looks into the database itself."""
