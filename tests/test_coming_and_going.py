@@ -109,6 +109,23 @@ def test_a_source_that_comes_is_synced_and_one_that_goes_leaves_its_data_alone(
         assert it.status()["not_followed"] == []
 
 
+def test_what_went_is_forgotten_while_the_daemon_serves_others(repo: Repo, work: Repo, daemon: Daemon) -> None:
+    repo.commit(page(2))
+    both = ((repo.path, "home"), (work.path, "work"))
+    with served(daemon, *both) as it:
+        it.running.until("pass finished", ontology_id="work")
+        it.reload(both[0])
+        it.running.until("nothing to do", ontology_id="home")
+        ran = daemon.run("forget", "work", "--config", "c.toml", "--yes")
+        assert ran.code == 0, ran.err
+        it.running.until("pass finished", ontology_id="home", commit=repo.commit(page(3)))
+        eventually(lambda: it.status()["not_followed"] == [])
+        assert daemon.query("SELECT DISTINCT ontology_id FROM owl_classes") == [("home",)]
+        it.reload(*both)
+        it.running.until("pass finished", ontology_id="work", plan_reason="this is the first pass")
+    assert daemon.query("SELECT class_iri FROM owl_classes WHERE ontology_id = 'work'") == [("urn:t:1",)]
+
+
 def test_another_repository_in_its_place_is_refused(repo: Repo, work: Repo, daemon: Daemon) -> None:
     repo.commit(page(2))
     with served(daemon, (work.path, "work")) as it:
