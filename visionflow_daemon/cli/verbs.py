@@ -118,7 +118,7 @@ def check_config(context: click.Context, /, *, as_json: bool, **given: Any) -> N
     config = load(options)
     shown = dataclasses.asdict(config) | {"base": str(config.base), "workers": config.workers()}
     for source, given_source in zip(shown["sources"], config.sources, strict=True):
-        source |= _in_force(config, given_source)
+        source.update(_in_force(config, given_source))
     for notification, given_hook in zip(shown["notifications"], config.notifications, strict=True):
         notification["url"] = given_hook.shown if given_hook.url else None
     if as_json:
