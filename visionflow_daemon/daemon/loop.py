@@ -164,15 +164,6 @@ class Loop:
         for ontology_id in self._sources:
             self._around.wake.ask(ontology_id, why)
 
-    def _let_go(self, ontology_id: str, before: SourceConfig) -> None:
-        """Wait for nothing that was about a source as it was before, where it is another, or gone."""
-        source = self._sources.get(ontology_id)
-        if source == before:
-            return
-        self._breakers(ontology_id).close()  # what it failed with may well be mended
-        if source is None or (source.location, source.branch) != (before.location, before.branch):
-            self._underway.stop(ontology_id)
-
     def _refuse_lower_rollout(self, config: Config) -> None:
         """Raise ConfigError where live files would go; at a start, each pass looks into the database itself."""
         problems = [
@@ -183,6 +174,15 @@ class Loop:
         ]
         if problems:
             raise ConfigError(*problems)
+
+    def _let_go(self, ontology_id: str, before: SourceConfig) -> None:
+        """Wait for nothing that was about a source as it was before, where it is another, or gone."""
+        source = self._sources.get(ontology_id)
+        if source == before:
+            return
+        self._breakers(ontology_id).close()  # what it failed with may well be mended
+        if source is None or (source.location, source.branch) != (before.location, before.branch):
+            self._underway.stop(ontology_id)
 
     def _serve(self, ontology_id: str, why: str) -> None:
         """Begin a pass, unless the source is no more, or has to wait."""
