@@ -13,6 +13,7 @@ import pytest
 from tests.cli.terminal import on_a_terminal
 from tests.engines import assert_sound
 from tests.git.servers import git_http
+from tests.legacy.builders import Builder
 from tests.support import Daemon, Repo, class_page, git, outline_page
 from visionflow_daemon.config.load import load
 from visionflow_daemon.forgetting import Rules, forget_ontology, look
@@ -258,6 +259,22 @@ def test_what_stood_on_disk_goes_too(daemon: Daemon, tmp_path: Path) -> None:
     assert not store.exists()
     assert (tmp_path / "notes" / "b.md").exists()
     daemon.once(tmp_path / "notes", "--follow", "worktree")
+
+
+def test_of_an_older_visionflows_ontology_the_way_back_leaves_out_what_was_forgotten(daemon: Daemon) -> None:
+    old = Builder(daemon.folder / "kg.db", "C", 40).build()
+    of = "SELECT ontology_id, COUNT(*) FROM owl_classes GROUP BY 1 ORDER BY 1"
+    before = dict(daemon.query(of))
+    assert daemon.run("migrate", "up", "--database", old).code == 0
+    ran = daemon.run("forget", "other", "--database", old, "--yes", "--with-inferred", "--json")
+    assert (ran.code, ran.json["removed"]["files"]) == (0, 0)
+    assert ran.json["removed"]["axioms"]
+    assert ran.json["removed"]["classes"]
+    assert "other" not in daemon.run("status", "--database", old, "--json").out
+    quarantined = "SELECT COUNT(*) FROM migration_quarantine WHERE table_name = 'owl_classes' AND ontology_id = 'other'"
+    ((kept,),) = daemon.query(quarantined)
+    assert daemon.run("migrate", "down", "--database", old).code == 0
+    assert dict(daemon.query(of)) == {"main": before["main"]} | ({"other": kept} if kept else {})
 
 
 def test_nobody_forgets_what_a_pass_writes(stage: Stage) -> None:

@@ -34,14 +34,21 @@ def settings(unit: Path = SERVICE) -> dict[str, list[str]]:
     return found
 
 
+def directives(unit: Path) -> str:
+    """Give the lines of a unit that systemd heeds."""
+    lines = unit.read_text("utf-8").splitlines(keepends=True)
+    return "".join(line for line in lines if not line.startswith("#") and line.strip())
+
+
 @pytest.mark.parametrize("unit", sorted(path.name for path in FOLDER.iterdir()))
 def test_systemd_finds_nothing_to_say_about_a_unit(unit: str) -> None:
     done = analyze("verify", FOLDER / unit)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_the_daemon_is_shut_in() -> None:
-    done = analyze("security", "--offline=true", f"--threshold={EXPOSURE}", SERVICE)
+@pytest.mark.parametrize("unit", [SERVICE, SERVICE.with_name("visionflow-daemon@.service")], ids=lambda unit: unit.name)
+def test_the_daemon_is_shut_in(unit: Path) -> None:
+    done = analyze("security", "--offline=true", f"--threshold={EXPOSURE}", unit)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
 
 
@@ -72,3 +79,19 @@ def test_the_journal_takes_all_lines_of_a_unit_under_one_name(unit: Path) -> Non
     held = settings(unit)
     assert held["SyslogIdentifier"] == ["visionflow-daemon"]
     assert held["LogRateLimitIntervalSec"] == ["0"]
+
+
+@pytest.mark.parametrize("unit", sorted(FOLDER.glob("*@.*")), ids=lambda unit: unit.name)
+def test_a_template_is_the_unit_that_it_is_made_of_with_an_instances_own_places(unit: Path) -> None:
+    own = {
+        "User=visionflow-%i\n": "",
+        "/etc/visionflow/%i.toml": "/etc/visionflow/config.toml",
+        "StateDirectory=visionflow-daemon/%i": "StateDirectory=visionflow",
+        "%S/visionflow-daemon/%i": "%S/visionflow",
+        " of %i": "",
+    }
+    text = directives(unit)
+    for theirs, plain in own.items():
+        assert theirs in text or unit.suffix == ".timer"
+        text = text.replace(theirs, plain)
+    assert text == directives(unit.with_name(unit.name.replace("@", "")))

@@ -191,6 +191,27 @@ def test_check_config_prints_what_is_in_force(daemon: Daemon) -> None:
     assert (answer["sources"][0]["branch"], answer["workers"], answer["sync"]["queue"]) == ("draft", 3, 32)
 
 
+def test_check_config_prints_what_is_in_force_for_each_source(daemon: Daemon) -> None:
+    (daemon.folder / "x.toml").write_text(
+        '[[sources]]\nlocation = "a"\nontology_id = "a"\n'
+        '[[sources]]\nlocation = "b"\nontology_id = "b"\nname = "bee"\ninterval = 5.0\nnot_relations = ["Of"]\n'
+        'prefixes = { sky = "urn:b:" }\nlimits = { depth = 20 }\n'
+        '[reading.prefixes]\nsky = "urn:all:"\n[reading.limits]\ndepth = 30\npage_bytes = 9\n'
+    )
+    ran = daemon.run("check-config", "--config", "x.toml")
+    assert ran.out.splitlines()[1:] == [
+        "name  ontology  location  branch",
+        "a     a         a         (HEAD's)",
+        "bee   b         b         (HEAD's)",
+    ]
+    first, second = daemon.run("check-config", "--config", "x.toml", "--json").json["sources"]
+    assert (first["name"], first["interval"], second["name"], second["interval"]) == ("a", 60.0, "bee", 5.0)
+    assert (first["prefixes"]["sky"], second["prefixes"]["sky"]) == ("urn:all:", "urn:b:")
+    assert first["prefixes"].keys() == second["prefixes"].keys() > {"owl", "sky"}
+    assert (first["not_relations"][0], second["not_relations"]) == ("import-date", ["of"])
+    assert [(each["limits"]["depth"], each["limits"]["page_bytes"]) for each in (first, second)] == [(30, 9), (20, 9)]
+
+
 def test_log_lines_are_json_or_columns_as_asked(repo: Repo, daemon: Daemon) -> None:
     repo.commit({"A.md": class_page(A, "A")})
     lines = daemon.once(repo.path, "--log-format", "json", database="a.db").out.splitlines()

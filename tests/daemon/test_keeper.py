@@ -20,6 +20,7 @@ from visionflow_daemon import logs
 from visionflow_daemon.config.values import BackupConfig, Config
 from visionflow_daemon.daemon.keeper import RETRY, Keeper
 from visionflow_daemon.ops.backup_counts import BackupCounts
+from visionflow_daemon.ops.standing import BackupStanding
 from visionflow_daemon.storage.backups.shelf import Backup, Shelf
 
 HOUR = timedelta(hours=1)
@@ -130,9 +131,16 @@ def test_a_failure_is_told_and_tried_again_later(stage: Stage) -> None:
     assert (line["event"], line["log_level"]) == ("backup failed", "error")
     assert "can't make the folder" in line["reason"]
     assert stage.figures()["s_total_failed"] == 1
+    interval = stage.config.backup.interval
+    assert stage.counts.standing() == BackupStanding(interval, None, 0, is_failing=True)
     stage.shelf.folder.unlink()
     assert stage.look() == []
     assert stage.look(timedelta(seconds=1)) == [stage.clock.time]
+    standing = stage.counts.standing()
+    assert standing is not None
+    assert (standing.taken_at, standing.is_failing) == (stage.clock.time, False)
+    stage.keeper.use(replace(stage.config, backup=BackupConfig()))
+    assert stage.counts.standing() is None
 
 
 def test_where_there_is_no_database_or_no_interval_none_is_taken(stage: Stage) -> None:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from visionflow_daemon.ops.board import Board
 from visionflow_daemon.ops.readers import Disk, Held, Readers
+from visionflow_daemon.ops.standing import BackupStanding
 from visionflow_daemon.storage.checkpoint import LastRun, Tally
 from visionflow_daemon.storage.files import Totals
 from visionflow_daemon.storage.ledger import LedgerEntry
@@ -74,6 +75,8 @@ class Told:
     held: Held = field(default_factory=lambda: Held(TOTALS))
     breakers: list[Breaker] = field(default_factory=lambda: [Breaker(guarded) for guarded in Guarded])
     checked: str | None = None
+    ontologies: list[str] = field(default_factory=list)
+    backups: BackupStanding | None = None
 
     def readers(self) -> Readers:
         """Give readers that say so."""
@@ -82,6 +85,8 @@ class Told:
             lambda _: self.breakers,
             lambda _: self.checked,
             lambda: [Disk(place, 30, 100) for place in ("database", "state")],
+            lambda: self.ontologies,
+            lambda: self.backups,
         )
 
 

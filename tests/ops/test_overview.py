@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -10,6 +13,7 @@ from tests.ops.support import TOTALS, Clock, Told, Web, summary
 from visionflow_daemon.errors import ExitCode
 from visionflow_daemon.ops.board import Board
 from visionflow_daemon.ops.readers import Held
+from visionflow_daemon.ops.standing import BackupStanding
 from visionflow_daemon.storage.files import Totals
 
 CLEAN = Totals(10, 0, 0, 0, 40, 0, 0, 0, 80, 0)
@@ -96,3 +100,33 @@ def test_what_happens_again_and_again_is_told_once(web: Web, board: Board) -> No
     body = web.get("/").body
     assert "Held 3 times in a row, last 0 s ago." in body
     assert body.count("412 of 974 classes would go") == 1
+
+
+def test_what_else_the_database_holds_is_named_and_of_many_some(web: Web, told: Told) -> None:
+    assert "not followed" not in web.get("/").body
+    told.ontologies = ["kg", "<old>"]
+    assert "Held and not followed here: <b>&lt;old&gt;</b>" in web.get("/").body
+    assert json.loads(web.get("/status").body)["not_followed"] == ["<old>"]
+    told.ontologies = [f"o{number:03}" for number in range(200)]
+    page = web.get("/").body
+    assert "<b>o009</b> and 190 more" in page
+    assert "o010" not in page
+
+
+def test_backups_are_told_where_the_daemon_takes_them(web: Web, told: Told, clock: Clock) -> None:
+    assert "Newest backup" not in web.get("/").body
+    assert json.loads(web.get("/status").body)["backup"] is None
+    told.backups = BackupStanding(3600.0, None, 0, is_failing=False)
+    assert "Newest backup: none is there yet</p>" in web.get("/").body
+    told.backups = BackupStanding(3600.0, clock.now() - timedelta(hours=2), 1_234, is_failing=True)
+    page = web.get("/").body
+    assert "Newest backup: taken 2 h ago, 1,234 bytes" in page
+    assert '<span class="dot bad">the last one failed</span>' in page
+    assert json.loads(web.get("/status").body)["backup"]["bytes"] == 1_234
+
+
+def test_files_on_disk_that_are_not_committed_are_told(web: Web, told: Told) -> None:
+    assert "not committed" not in web.get("/").body
+    told.held = replace(told.held, overlay="c" * 40)
+    assert "with files on disk that are not committed" in web.get("/").body
+    assert json.loads(web.get("/status").body)["sources"][0]["overlay"] == "c" * 40

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support import Repo
 from tests.systemd.machine import Machine, booted
-from tests.systemd.service import ONCE, Service
+from tests.systemd.service import DAEMON, ONCE, Service
 
 
 @pytest.fixture(scope="package")
@@ -27,6 +27,21 @@ def service(machine: Machine) -> Iterator[Service]:
         unit.events()
     finally:
         unit.cleared()
+
+
+@pytest.fixture
+def instances(machine: Machine) -> Iterator[tuple[Service, Service]]:
+    """Two instances of the template."""
+    units = Service(machine, f"{DAEMON}@work"), Service(machine, f"{DAEMON}@home")
+    try:
+        yield units
+        for unit in units:
+            unit.events()
+    finally:
+        for unit in units:
+            machine.run("systemctl", "stop", unit.name)
+        for unit in units:
+            unit.cleared()
 
 
 @pytest.fixture

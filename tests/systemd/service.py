@@ -18,6 +18,7 @@ from tests.systemd.machine import Machine
 DAEMON, ONCE = "visionflow-daemon", "visionflow-daemon-once"
 STANDARD_ERROR = "visionflow-daemon: "
 CONFIG = "/etc/visionflow/config.toml"
+SOON = "[Service]\nRestartSec=100ms\n"
 
 
 @dataclass(slots=True)
@@ -32,18 +33,31 @@ class Service:
         self._before = len(self._entries())
 
     @property
+    def _instance(self) -> str:
+        return self.name.partition("@")[2]
+
+    @property
+    def _state(self) -> str:
+        return f"visionflow-daemon/{self._instance}" if self._instance else "visionflow"
+
+    @property
+    def config(self) -> str:
+        """Where the unit finds its configuration."""
+        return f"/etc/visionflow/{self._instance}.toml" if self._instance else CONFIG
+
+    @property
     def database(self) -> Path:
         """The database, as the host sees it."""
-        return self.machine.state / "visionflow" / "visionflow.db"
+        return self.machine.state / self._state / "visionflow.db"
 
     def configure(self, *sources: str, extra: str = "", before: str = "") -> None:
         """Write the configuration: each source, by its location and the keys that follow it."""
-        text = f'{before}database = "sqlite:////var/lib/visionflow/visionflow.db"\n'
+        text = f'{before}database = "sqlite:////var/lib/{self._state}/visionflow.db"\n'
         for number, source in enumerate(sources):
             location, *keys = source.splitlines()
             name = "default" if not number else f"o{number}"
             text += "\n".join(["[[sources]]", f'location = "{location}"', f'ontology_id = "{name}"', *keys, ""])
-        self.machine.path(CONFIG).write_text(f"{text}{extra}")
+        self.machine.path(self.config).write_text(f"{text}{extra}")
 
     def change(self, settings: str, unit: str = "") -> None:
         """Lay settings over the unit that is shipped, as `systemctl edit` does."""

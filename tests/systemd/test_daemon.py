@@ -20,7 +20,7 @@ from tests.git.ailments import dripping, silent
 from tests.git.servers import PASSWORD, USER, Ailment, GitHttp, git_http
 from tests.support import PROJECT, Daemon, Repo, class_page, eventually
 from tests.systemd.machine import Machine
-from tests.systemd.service import Service
+from tests.systemd.service import SOON, Service
 
 Note = Callable[[str, object], None]
 PAGES = "/srv/pages.git"
@@ -29,7 +29,6 @@ OTHER_USER = 61_999
 SLOW = 40
 """Files of a pass that takes seconds, and leaves the database free for most of them."""
 
-SOON = "[Service]\nRestartSec=100ms\n"
 STUCK = f"{SOON}WatchdogSec=2s\n"
 
 

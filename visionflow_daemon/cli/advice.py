@@ -36,7 +36,7 @@ BY_REASON = (
     ),
     (
         r"the file has [\d,]+ bytes|more than [\d,]+ statements|nested deeper than|reading it takes longer",
-        "make the page smaller, or raise the limit under [reading.limits] or [reading.apart] in the configuration",
+        "make the page smaller, or raise the limit in `limits` of its source, [reading.limits] or [reading.apart]",
     ),
     ("not UTF-8|binary content", "save the page as UTF-8 text and commit it, or leave it out with --exclude"),
     (

@@ -24,6 +24,7 @@ from visionflow_daemon.cli.settings import (
     open_existing,
     reading_of,
 )
+from visionflow_daemon.config.values import Config, SourceConfig
 from visionflow_daemon.environment import state_directory
 from visionflow_daemon.errors import ConfigError, ExitCode, PageError
 from visionflow_daemon.model import Page, harmless
@@ -117,17 +118,33 @@ def check_config(context: click.Context, /, *, as_json: bool, **given: Any) -> N
     config = load(options)
     shown = dataclasses.asdict(config) | {"base": str(config.base), "workers": config.workers()}
     for source, given_source in zip(shown["sources"], config.sources, strict=True):
-        source["location"] = given_source.shown
+        source.update(_in_force(config, given_source))
     for notification, given_hook in zip(shown["notifications"], config.notifications, strict=True):
         notification["url"] = given_hook.shown if given_hook.url else None
     if as_json:
         tables.echo_json(shown)
         return
     click.echo(harmless(f"the configuration is good: {len(config.sources)} source(s), database {config.database}"))
+    columns = ["ontology_id", "location", "branch"]
+    if any(source.called != source.ontology_id for source in config.sources):
+        columns.insert(0, "name")
     tables.echo(
-        [(source["ontology_id"], source["location"], source["branch"] or "(HEAD's)") for source in shown["sources"]],
-        ("ontology", "location", "branch"),
+        [[source[column] or "(HEAD's)" for column in columns] for source in shown["sources"]],
+        [column.removesuffix("_id") for column in columns],
     )
+
+
+def _in_force(config: Config, source: SourceConfig) -> dict[str, Any]:
+    """Give what a source leaves to the sections of all sources, or has for itself, and its location without secrets."""
+    reading = config.reading_rules(source)
+    return {
+        "location": source.shown,
+        "name": source.called,
+        "interval": config.interval(source),
+        "prefixes": dict(reading.prefixes),
+        "not_relations": sorted(reading.not_relations),
+        "limits": dataclasses.asdict(reading.limits),
+    }
 
 
 def _show(page: Page) -> None:

@@ -131,8 +131,9 @@ class Loop:
         repository.configure(config.network)
         self._around.adopted(config)
         before, self._sources = self._sources, {source.ontology_id: source for source in config.sources}
+        for ontology_id, source in before.items():
+            self._let_go(ontology_id, source)
         for gone in before.keys() - self._sources.keys():
-            self._underway.stop(gone)
             self._status.forget(gone)
             self._around.observer.source_gone(gone)
         for ontology_id, source in self._sources.items():
@@ -175,6 +176,15 @@ class Loop:
         ]
         if problems:
             raise ConfigError(*problems)
+
+    def _let_go(self, ontology_id: str, before: SourceConfig) -> None:
+        """Wait for nothing that was about a source as it was before, where it is another, or gone."""
+        source = self._sources.get(ontology_id)
+        if source == before:
+            return
+        self._breakers(ontology_id).close()  # what it failed with may well be mended
+        if source is None or (source.location, source.branch) != (before.location, before.branch):
+            self._underway.stop(ontology_id)
 
     def _serve(self, ontology_id: str, why: str) -> None:
         """Begin a pass, unless the source is no more, or has to wait."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
@@ -55,7 +55,8 @@ def shown(config: Config, state: Path, receiver: Receiver, counts: BackupCounts)
         alive_seconds=max(SLOWEST_STEP, config.network.fetch_timeout + MARGIN, config.reading.apart.seconds + MARGIN),
         names=frozenset({"localhost", *where.names}),
     )
-    readers = readers_of(config.database, config.base, state, server_of(config, os.environ))
+    found = readers_of(config.database, config.base, state, server_of(config, os.environ))
+    readers = replace(found, backups=counts.standing)
     with http.serve(board, readers, (where.address, where.port), rules, receiver, [counts]) as server:
         log.info("serving http", address=where.address, port=server.server_address[1])
         yield Shown(board, board.meter, board.lives)

@@ -14,6 +14,7 @@ from visionflow_daemon.ops import page
 from visionflow_daemon.ops.board import Board
 from visionflow_daemon.ops.health import is_alive, readiness
 from visionflow_daemon.ops.metrics import Metrics, program_version
+from visionflow_daemon.ops.overview import not_followed
 from visionflow_daemon.ops.readers import Readers
 from visionflow_daemon.ops.standing import Snapshot, SourceStanding
 
@@ -93,6 +94,8 @@ def status_of(snapshot: Snapshot, readers: Readers, ready_intervals: float) -> d
             }
             for source in snapshot.sources
         ],
+        "not_followed": not_followed(snapshot, readers),
+        "backup": asdict(backups) if (backups := readers.backups()) else None,
     }
 
 
@@ -105,6 +108,7 @@ def _source(source: SourceStanding, readers: Readers, now: str) -> dict[str, Any
     told["retries"] = {step: each["again"] for step, each in measured.items()}
     told["commit"] = source.commit or held.commit
     told["branch"] = source.branch or held.branch
+    told["overlay"] = held.overlay
     told["holds"] = asdict(held.totals) if held.totals else None
     told["rollout_percent"] = held.rollout_percent
     told["held_by"] = held.lease.holder if held.lease else None

@@ -10,6 +10,8 @@ from datetime import datetime
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from visionflow_daemon.ops.standing import BackupStanding
+
 OUTCOMES = ("taken", "failed")
 
 
@@ -21,6 +23,7 @@ class BackupCounts(Collector):
         self._counts: Counter[str] = Counter()
         self._interval = 0.0
         self._newest: tuple[datetime, int] | None = None
+        self._is_failing = False
 
     def planned(self, interval: float) -> None:
         """Note the seconds between two backups, 0 where none is taken."""
@@ -38,11 +41,21 @@ class BackupCounts(Collector):
         self.found(moment, size)
         with self._lock:
             self._counts["taken"] += 1
+            self._is_failing = False
 
     def failed(self) -> None:
         """Count one that failed."""
         with self._lock:
             self._counts["failed"] += 1
+            self._is_failing = True
+
+    def standing(self) -> BackupStanding | None:
+        """Say how they stand; None where the daemon takes none."""
+        with self._lock:
+            if not self._interval:
+                return None
+            taken_at, size = self._newest or (None, 0)
+            return BackupStanding(self._interval, taken_at, size, self._is_failing)
 
     def describe(self) -> list[Metric]:
         """Promise no names, so that registering asks for nothing."""

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 
 from visionflow_daemon.errors import ExitCode
 from visionflow_daemon.ops.health import Readiness
-from visionflow_daemon.ops.readers import Held
+from visionflow_daemon.ops.readers import Held, Readers
 from visionflow_daemon.ops.standing import Snapshot, SourceStanding
 from visionflow_daemon.ops.words import ago, escaped, number, share
 
 IN_STEP = "in step"
 WITH_FAILED = "in step, with failed files"
 GRAVEST = ("warn", "run", "ok")
+FEW_OTHERS = 10
+"""Ontologies that are named where the database holds others, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,26 @@ def overview(tiles: list[Tile], snapshot: Snapshot) -> str:
     if len(tiles) < 2:  # noqa: PLR2004 - one source is its own overview
         return "<nav hidden></nav>"
     return '<nav aria-label="Sources">' + "".join(_tile(each, snapshot) for each in tiles) + "</nav>"
+
+
+def not_followed(snapshot: Snapshot, readers: Readers) -> list[str]:
+    """Name the ontologies that the database holds, and that this daemon does not follow."""
+    return sorted(set(readers.ontologies()).difference(source.ontology_id for source in snapshot.sources))
+
+
+def besides(snapshot: Snapshot, readers: Readers) -> str:
+    """Draw what is about no source: backups, and what else the database holds."""
+    lines = []
+    if (backups := readers.backups()) is not None:
+        told = f"taken {ago(backups.taken_at, snapshot.at)}" if backups.taken_at else "none is there yet"
+        size = f", {number(backups.bytes)} bytes" if backups.taken_at else ""
+        failed = ' · <span class="dot bad">the last one failed</span>' if backups.is_failing else ""
+        lines.append(f"Newest backup: {told}{size}{failed}")
+    if others := not_followed(snapshot, readers):
+        more = f" and {number(len(others) - FEW_OTHERS)} more" if len(others) > FEW_OTHERS else ""
+        names = ", ".join(f"<b>{escaped(name)}</b>" for name in others[:FEW_OTHERS])
+        lines.append(f"Held and not followed here: {names}{more}")
+    return f'<div class="soft small">{"".join(f"<p>{line}</p>" for line in lines)}</div>'
 
 
 def _tile(tile: Tile, snapshot: Snapshot) -> str:

@@ -7,7 +7,7 @@ from visionflow_daemon.git.rollout import ALL
 from visionflow_daemon.model import timestamp
 from visionflow_daemon.ops.chart import chart, colour_of, done_of, seconds_of
 from visionflow_daemon.ops.health import Readiness, readiness
-from visionflow_daemon.ops.overview import Tile, is_first, overall, overview, state_of
+from visionflow_daemon.ops.overview import Tile, besides, is_first, overall, overview, state_of
 from visionflow_daemon.ops.readers import FAILURES, Held, Readers
 from visionflow_daemon.ops.standing import Head, Progress, Snapshot, SourceStanding
 from visionflow_daemon.ops.style import POLICY, SCRIPT, STYLE, icon
@@ -46,7 +46,8 @@ def render(snapshot: Snapshot, readers: Readers, ready_intervals: float, version
         f'<main><header><h1>visionflow-daemon</h1><span class="badge {whole.colour}" role="status">{whole.word}</span>'
         f'<span class="soft">{clock(snapshot.at)}, up {span((snapshot.at - snapshot.started_at).total_seconds())}'
         f"</span></header>{overview(tiles, snapshot)}"
-        f"{''.join(sections) or '<section><p>No source is known yet.</p></section>'}</main>"
+        f"{''.join(sections) or '<section><p>No source is known yet.</p></section>'}"
+        f"{besides(snapshot, readers)}</main>"
         f'<footer>Version {escaped(version)} · <a href="status">status</a> · <a href="metrics">metrics</a> · '
         f'<a href="readyz">readyz</a></footer><script>{SCRIPT}</script></body></html>'
     )
@@ -59,6 +60,7 @@ def _source(tile: Tile, held: Held, breakers: list[Breaker], snapshot: Snapshot)
     where = [escaped(source.location)]
     where += [f"<code>{escaped(branch)}</code>"] if branch else []
     where += [f'<code title="{escaped(commit)}">{escaped(commit[:12])}</code>'] if commit else []
+    where += ["with files on disk that are not committed"] if held.overlay else []
     if source.head and source.head.lag_seconds:
         where.append(f'head <code title="{escaped(source.head.commit)}">{escaped(source.head.commit[:12])}</code>')
     is_open = len(snapshot.sources) <= FEW

@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import peewee
 
 from visionflow_daemon.errors import VisionflowError
-from visionflow_daemon.ops.standing import shown
+from visionflow_daemon.ops.standing import BackupStanding, shown
 from visionflow_daemon.storage import checkpoint, files, ledger
 from visionflow_daemon.storage.checkpoint import LastRun
 from visionflow_daemon.storage.database import POSTGRESQL, Database
@@ -24,6 +25,8 @@ from visionflow_daemon.storage.server import DEFAULT_SERVER, Server
 from visionflow_daemon.sync import checked
 from visionflow_daemon.sync.breaker import Breaker
 from visionflow_daemon.sync.breakers import Breakers
+
+Answer = TypeVar("Answer")
 
 RUNS = 40
 FAILURES = 50
@@ -51,6 +54,7 @@ class Held:
     failures: tuple[LedgerEntry, ...] = ()
     problem: str | None = None
     rollout_percent: float | None = None
+    overlay: str | None = None
     lease: Lease | None = None
     daemons: tuple[str, ...] | None = None
 
@@ -73,14 +77,27 @@ def _no_disks() -> list[Disk]:
     return []
 
 
+def _no_ontologies() -> list[str]:
+    return []
+
+
+def _no_backups() -> BackupStanding | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Readers:
-    """How to read what the database and the state directory know of an ontology; each may be called from any thread."""
+    """How to read what the database and the state directory know; each may be called from any thread.
+
+    `ontologies` names all that the database has a checkpoint of, `backups` says how those of the daemon stand.
+    """
 
     held: Callable[[str], Held]
     breakers: Callable[[str], list[Breaker]]
     last_checked: Callable[[str], str | None]
     disks: Callable[[], list[Disk]] = _no_disks
+    ontologies: Callable[[], list[str]] = _no_ontologies
+    backups: Callable[[], BackupStanding | None] = _no_backups
 
 
 def readers_of(url: str, base: Path, state: Path, server: Server = DEFAULT_SERVER) -> Readers:
@@ -98,7 +115,12 @@ def readers_of(url: str, base: Path, state: Path, server: Server = DEFAULT_SERVE
         places = {"state": state} if of.path is None else {"database": of.path.parent, "state": state}
         return [disk for place, folder in places.items() if (disk := _disk(place, folder))]
 
-    return Readers(Remembered(lambda ontology_id: _read(url, base, server, ontology_id)), breakers, last_checked, disks)
+    def opened(ask: Callable[[Database], Answer]) -> Answer:
+        return _asked(url, base, server, ask)
+
+    held = Remembered(lambda ontology_id: _held_now(opened, ontology_id))
+    every = Remembered(lambda _: _ontologies(opened))
+    return Readers(held, breakers, last_checked, disks, lambda: every(""))
 
 
 def _disk(place: str, folder: Path) -> Disk | None:
@@ -109,19 +131,19 @@ def _disk(place: str, folder: Path) -> Disk | None:
     return Disk(place, usage.free, usage.used + usage.free)
 
 
-class Remembered:
+class Remembered(Generic[Answer]):
     """Asks for what an ontology holds, one caller at a time, and gives the answer again while it is fresh.
 
     However many ask, the database is read for no more than a small share of the time.
     """
 
-    def __init__(self, read: Callable[[str], Held], monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, read: Callable[[str], Answer], monotonic: Callable[[], float] = time.monotonic) -> None:
         self._read = read
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._answers: dict[str, tuple[float, Held]] = {}
+        self._answers: dict[str, tuple[float, Answer]] = {}
 
-    def __call__(self, ontology_id: str) -> Held:
+    def __call__(self, ontology_id: str) -> Answer:
         """Give what an ontology holds, as it was a moment ago."""
         with self._lock:
             began = self._monotonic()
@@ -133,17 +155,27 @@ class Remembered:
             return held
 
 
-def _read(url: str, base: Path, server: Server, ontology_id: str) -> Held:
+def _asked(url: str, base: Path, server: Server, ask: Callable[[Database], Answer]) -> Answer:
+    """Open the database for one question. Raises VisionflowError, or what Peewee does."""
+    database = open_database(url, base, read_only=True, busy_timeout=READ_TIMEOUT, server=server)
     try:
-        database = open_database(url, base, read_only=True, busy_timeout=READ_TIMEOUT, server=server)
-    except VisionflowError as error:
-        return Held(problem=shown(str(error)))
-    try:
-        return _held(database, ontology_id)
-    except (VisionflowError, peewee.DatabaseError) as error:
-        return Held(problem=shown(str(error)))
+        return ask(database)
     finally:
         database.close()
+
+
+def _held_now(opened: Callable[[Callable[[Database], Held]], Held], ontology_id: str) -> Held:
+    try:
+        return opened(lambda database: _held(database, ontology_id))
+    except (VisionflowError, peewee.DatabaseError) as error:
+        return Held(problem=shown(str(error)))
+
+
+def _ontologies(opened: Callable[[Callable[[Database], list[str]]], list[str]]) -> list[str]:
+    try:
+        return opened(lambda database: sorted(checkpoint.sources(database)))
+    except (VisionflowError, peewee.DatabaseError):
+        return []  # of what can't be read, `held` tells
 
 
 def _held(database: Database, ontology_id: str) -> Held:
@@ -158,4 +190,5 @@ def _held(database: Database, ontology_id: str) -> Held:
             rollout_percent=point.rollout_percent if point else None,
             lease=leases(database).get(ontology_id),
             daemons=tuple(able(database, ontology_id)) if database.engine == POSTGRESQL else None,
+            overlay=point.overlay if point else None,
         )

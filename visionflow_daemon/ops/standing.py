@@ -137,6 +137,16 @@ class SourceStanding:
 
 
 @dataclass(frozen=True, slots=True)
+class BackupStanding:
+    """When the newest backup was taken, None where there is none, its bytes, and whether the last one due failed."""
+
+    interval: float
+    taken_at: datetime | None
+    bytes: int
+    is_failing: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """How all sources stand, in the order they were told in; `quiet_seconds` since the loop last said something.
 

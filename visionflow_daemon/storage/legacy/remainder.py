@@ -50,7 +50,7 @@ IS_EMPTY = "SELECT {}".format(
 )
 DROP_FILE = "DELETE FROM source_files WHERE ontology_id = ? AND file_id = 0"
 COUNT = "SELECT {}".format(
-    ", ".join(f"(SELECT COUNT(*) FROM {table} WHERE ontology_id = ?1 AND file_id = 0)" for table, _ in FACTS)
+    ", ".join(f"(SELECT COUNT(*) FROM {table} WHERE ontology_id = ? AND file_id = 0)" for table, _ in FACTS)
 )
 CLAIMANTS = (
     "SELECT DISTINCT f.path FROM ("
@@ -95,7 +95,7 @@ def exists(database: Database, ontology_id: str) -> bool:
 
 def count(database: Database, ontology_id: str) -> Remainder:
     """Count what no file has claimed."""
-    return Remainder(*(database.row(COUNT, (ontology_id,)) or (0, 0, 0)))
+    return Remainder(*(database.row(COUNT, (ontology_id,) * len(FACTS)) or (0, 0, 0)))
 
 
 def ontologies(database: Database) -> list[str]:
