@@ -9,7 +9,17 @@ import pytest
 
 from tests.support import Daemon, Repo, class_page
 
-HEAVY = {"rich.console", "asyncio.events", "cattrs", "rdflib", "pyhornedowl", "tenacity", "apscheduler", "watchdog"}
+HEAVY = {
+    "rich.console",
+    "asyncio.events",
+    "cattrs",
+    "rdflib",
+    "pyhornedowl",
+    "tenacity",
+    "apscheduler",
+    "watchdog",
+    "psycopg.connection",
+}
 SERVING = {"http.server", "prometheus_client", "visionflow_daemon.ops"}
 
 

@@ -52,19 +52,6 @@ def test_the_daemon_is_shut_in(unit: Path) -> None:
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
 
 
-def test_the_template_differs_in_its_places_alone() -> None:
-    one, many = settings(), settings(FOLDER / "visionflow-daemon@.service")
-    assert {key for key in one | many if one.get(key) != many.get(key)} == {
-        "Description",
-        "ExecStart",
-        "StateDirectory",
-        "Environment",
-        "WorkingDirectory",
-    }
-    assert many["StateDirectory"] == ["visionflow/%i"]
-    assert "/etc/visionflow/%i.toml" in many["ExecStart"][0]
-
-
 def test_the_unit_fits_what_the_daemon_does() -> None:
     held = settings()
     assert held["Type"] == ["notify"]

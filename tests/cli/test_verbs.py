@@ -72,6 +72,7 @@ def test_status_as_json(filled: Daemon, repo: Repo) -> None:
         },
         "legacy": {"classes": 0, "properties": 0, "axioms": 0},
         "lease": None,
+        "daemons": None,
     }
     assert (run["status"], run["plan"], run["planned"], run["failed"], run["error"]) == ("finished", "diff", 2, 2, None)
 

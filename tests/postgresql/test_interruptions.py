@@ -20,7 +20,7 @@ from tests.support import Daemon, Ran, Repo, class_page, eventually
 PAGES = 700
 """More than the table is asked for at once (storage/files.py)."""
 
-OURS = "application_name = 'visionflow-daemon'"
+OURS = "application_name LIKE 'visionflow-daemon%'"
 
 
 def pages(side: str, numbers: range = range(PAGES)) -> dict[bytes | str, str]:

@@ -155,7 +155,7 @@ def test_nobody_takes_a_lease_over_while_its_holder_commits(opened: Open, url: s
 
     with beating(database, "o", token), ours.transaction():
         ours.run("INSERT INTO said VALUES ('long')")
-        ours.flush()
+        ours.rows("SELECT 1")
         with psycopg.connect(url, password=PASSWORD, autocommit=True) as asker, another():
             eventually(lambda: asker.execute(OVER).fetchall() == [(True,)])
             thread = threading.Thread(target=take)

@@ -107,7 +107,7 @@ def pages(count: int) -> dict[bytes | str, str]:
 def processes(shared: Server, name: str) -> list[int]:
     """Give the processes that serve the program."""
     found = shared.rows(
-        f"SELECT pid FROM pg_stat_activity WHERE datname = '{name}' AND application_name = 'visionflow-daemon'"
+        f"SELECT pid FROM pg_stat_activity WHERE datname = '{name}' AND application_name LIKE 'visionflow-daemon%'"
     )
     return [int(pid) for (pid,) in found]
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from visionflow_daemon import passes
 from visionflow_daemon.cli import tables
 from visionflow_daemon.cli.settings import Options, as_json, common, load, load_whole, merged, ontology_of, reading_of
 from visionflow_daemon.config.secrets import server_of
@@ -176,6 +175,7 @@ def _change_schema(
     config: Config, to: int | None, *, is_trial: bool, may_lose: bool, is_json: bool, is_back: bool = False
 ) -> None:
     """Bring our own schema to a version, or up to date."""
+    from visionflow_daemon.passes import open_to_write  # noqa: PLC0415
     from visionflow_daemon.storage import migrate as migrations  # noqa: PLC0415
     from visionflow_daemon.storage.remake import opened, try_out  # noqa: PLC0415
     from visionflow_daemon.storage.sqlite import database_path  # noqa: PLC0415
@@ -205,7 +205,7 @@ def _change_schema(
         more = _circumstances(trial, is_trial=True) if is_json else None
         _echo_schema("would apply", trial.answer, path, version, more)
         return
-    database, applied = passes.open_to_write(config, to)
+    database, applied = open_to_write(config, to)
     reached = migrations.current_version(database)
     database.close()
     _echo_schema("applied", applied, path, reached, {} if is_json else None)

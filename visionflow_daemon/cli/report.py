@@ -63,7 +63,7 @@ class Standing:
     breakers: list[BreakerStanding]
     legacy: Remainder
     lease: Lease | None
-    daemons: list[str]
+    daemons: tuple[str, ...] | None
 
     def rows(self) -> list[tuple[str, object]]:
         """Give the rows of a table for people."""

@@ -16,7 +16,7 @@ from visionflow_daemon.errors import VisionflowError
 from visionflow_daemon.ops.standing import BackupStanding, shown
 from visionflow_daemon.storage import checkpoint, files, ledger
 from visionflow_daemon.storage.checkpoint import LastRun
-from visionflow_daemon.storage.database import POSTGRESQL, Database
+from visionflow_daemon.storage.database import Database
 from visionflow_daemon.storage.files import Totals
 from visionflow_daemon.storage.holders import Lease, able, leases
 from visionflow_daemon.storage.ledger import LedgerEntry
@@ -189,6 +189,6 @@ def _held(database: Database, ontology_id: str) -> Held:
             tuple(ledger.first(database, ontology_id, FAILURES)),
             rollout_percent=point.rollout_percent if point else None,
             lease=leases(database).get(ontology_id),
-            daemons=tuple(able(database, ontology_id)) if database.engine == POSTGRESQL else None,
+            daemons=able(database, ontology_id),
             overlay=point.overlay if point else None,
         )

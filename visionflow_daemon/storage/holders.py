@@ -69,6 +69,8 @@ def alive(database: Database) -> dict[str, set[str]]:
     return found
 
 
-def able(database: Database, ontology_id: str) -> list[str]:
-    """Name the daemons that are alive and have an ontology in their configuration."""
-    return sorted(shown(name) for name, known in alive(database).items() if ontology_id in known)
+def able(database: Database, ontology_id: str) -> tuple[str, ...] | None:
+    """Name the daemons that are alive and have an ontology in their configuration; None where a file tells of none."""
+    if database.engine != POSTGRESQL:
+        return None
+    return tuple(sorted(shown(name) for name, known in alive(database).items() if ontology_id in known))

@@ -26,6 +26,7 @@ from playhouse.pool import MaxConnectionsExceeded, PooledPostgresqlDatabase
 from psycopg.pq import TransactionStatus
 from psycopg.types.json import set_json_loads
 
+from visionflow_daemon import lean
 from visionflow_daemon.errors import BusyError, DatabaseError
 from visionflow_daemon.storage import trouble
 from visionflow_daemon.storage.database import BUSY_TIMEOUT, POSTGRESQL, Database, Row
@@ -35,6 +36,7 @@ from visionflow_daemon.storage.pipeline import Pipeline
 from visionflow_daemon.storage.server import Server, conninfo, server_address
 from visionflow_daemon.storage.silence import Adapter, Connection, Silence
 
+lean.let_peewee_have_psycopg()
 logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # what it complains of, it also raises
 
 STREAMED = 1_000
