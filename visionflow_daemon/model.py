@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
+from hashlib import sha256
 
 DEFAULT_PREFIXES: Mapping[str, str] = {
     "ai": "http://narrativegoldmine.com/ai#",
@@ -27,6 +28,10 @@ DEFAULT_PREFIXES: Mapping[str, str] = {
     "prov": "http://www.w3.org/ns/prov#",
 }
 """Prefixes known everywhere; a configuration adds to them and overrides them."""
+
+NAME_KEY_BYTES = 1_024
+PATH_BYTES = 2_000
+"""What fits into an index entry of every engine, beside the id of an ontology and a number (ADR 0029)."""
 
 DEFAULT_NOT_RELATIONS: tuple[str, ...] = (
     "source",
@@ -228,9 +233,16 @@ def timestamp(moment: datetime) -> str:
 
 
 def name_key(name: str) -> str:
-    """Bring a page name into the form in which names are compared: NFC and case-folded."""
+    """Bring a page name into the form in which names are compared: NFC and case-folded.
+
+    One of more than `NAME_KEY_BYTES` ends in its digest instead: no index takes texts of any length (ADR 0029).
+    """
     folded = unicodedata.normalize("NFC", name).casefold()
-    return unicodedata.normalize("NFC", folded).strip()
+    key = unicodedata.normalize("NFC", folded).strip()
+    if len(key) <= NAME_KEY_BYTES // 4 or len(given := key.encode()) <= NAME_KEY_BYTES:
+        return key
+    digest = sha256(given).hexdigest()
+    return f"{given[: NAME_KEY_BYTES - len(digest) - 1].decode(errors='ignore')}#{digest}"
 
 
 def display_path(path: bytes) -> str:

@@ -20,6 +20,7 @@ from visionflow_daemon.git.credentials import is_remote, url_problem
 from visionflow_daemon.model import Limits
 
 LONGEST_NAME = 200
+ID_BYTES = 600
 """Characters of an ontology's id, and of a source's name."""
 
 
@@ -99,6 +100,8 @@ def _source_problems(where: str, source: SourceConfig) -> list[str]:
     for key, text in (("ontology_id", source.ontology_id), ("name", source.name)):
         if text is not None and not (1 <= len(text) <= LONGEST_NAME and text.isprintable()):
             problems.append(f"{where}.{key}: give 1 to {LONGEST_NAME} printable characters")
+    if source.ontology_id.isprintable() and len(source.ontology_id.encode()) > ID_BYTES:
+        problems.append(f"{where}.ontology_id: it has more than {ID_BYTES} bytes: no index holds it beside two IRIs")
     if source.branch is not None and not source.branch:
         problems.append(f"{where}.branch: it is empty; leave it out for the branch that HEAD names")
     problems += _not_one_of(f"{where}.follow", source.follow, FOLLOWS)

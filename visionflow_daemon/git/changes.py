@@ -11,7 +11,7 @@ from pygit2.enums import DeltaStatus, DiffOption, FileMode
 from visionflow_daemon.errors import ConfigError
 from visionflow_daemon.git import rollout
 from visionflow_daemon.git.repository import KINDS, objects_read
-from visionflow_daemon.model import EntryKind, TreeEntry
+from visionflow_daemon.model import PATH_BYTES, EntryKind, TreeEntry
 
 Selects = Callable[[bytes], bool]
 """Tells whether a path belongs to the source."""
@@ -20,6 +20,7 @@ Selects = Callable[[bytes], bool]
 def selection(include: Sequence[str], exclude: Sequence[str], rollout_percent: float = rollout.ALL) -> Selects:
     """Make the test for a source's paths: of its globs, which are read as in .gitignore, and of the share that is live.
 
+    A path of more than `PATH_BYTES` belongs to no source: half of what Linux can name, and more than others can.
     Raises ConfigError.
     """
     included = _globs(include)
@@ -27,7 +28,7 @@ def selection(include: Sequence[str], exclude: Sequence[str], rollout_percent: f
     is_live = rollout.share(rollout_percent)
 
     def selects(path: bytes) -> bool:
-        if not is_live(path):
+        if len(path) > PATH_BYTES or not is_live(path):
             return False
         text = path.decode("utf-8", "surrogateescape")
         return included.match_file(text) and not excluded.match_file(text)

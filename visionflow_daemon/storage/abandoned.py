@@ -14,7 +14,8 @@ import structlog
 
 from visionflow_daemon.storage.holders import NOT_TO_COME
 from visionflow_daemon.storage.leaseholder import shown
-from visionflow_daemon.storage.postgresql import PostgresDatabase, session_name
+from visionflow_daemon.storage.pool import session_name
+from visionflow_daemon.storage.postgresql import PostgresDatabase
 
 log = structlog.get_logger()
 

@@ -16,7 +16,6 @@ from contextlib import contextmanager, suppress
 from copy import copy
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 from uuid import uuid4
 
 import orjson
@@ -28,13 +27,13 @@ from psycopg.types.json import set_json_loads
 
 from visionflow_daemon import lean
 from visionflow_daemon.errors import BusyError, DatabaseError
-from visionflow_daemon.storage import trouble
+from visionflow_daemon.storage import statistics, trouble
 from visionflow_daemon.storage.database import BUSY_TIMEOUT, POSTGRESQL, Database, Row
 from visionflow_daemon.storage.dialect import TYPES, Insert, translated
-from visionflow_daemon.storage.leaseholder import US
 from visionflow_daemon.storage.pipeline import Pipeline
-from visionflow_daemon.storage.server import Server, conninfo, server_address
-from visionflow_daemon.storage.silence import Adapter, Connection, Silence
+from visionflow_daemon.storage.pool import beginning, open_pool, session_settings
+from visionflow_daemon.storage.server import Server, server_address
+from visionflow_daemon.storage.silence import Connection
 
 lean.let_peewee_have_psycopg()
 logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # what it complains of, it also raises
@@ -42,36 +41,11 @@ logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # what it complains of,
 STREAMED = 1_000
 """Rows that are fetched at once of a result that is streamed."""
 
-TCP_TIMEOUT = 20.0
-"""Seconds after which a server's machine that acknowledges nothing counts as gone."""
-
 WAKEFUL_SECONDS = 1.0
 """After so long it is looked whether a connection still stands, before it is used."""
 
-STALE_SECONDS = 300
-"""How long a connection that nobody uses is kept."""
-
 SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ; SET LOCAL idle_in_transaction_session_timeout = 0"
 """Begins a snapshot, whose reader may take its time."""
-
-LOOKED_AT = (50, 200, 800, 3_200, 12_800, 51_200)
-"""After how many commits of this process the server is asked to look at the tables, if nobody did."""
-
-GROWING = frozenset(
-    {
-        "class_facts",
-        "links",
-        "owl_axioms",
-        "owl_class_hierarchy",
-        "owl_classes",
-        "owl_properties",
-        "page_names",
-        "page_warnings",
-        "property_facts",
-        "property_uses",
-        "source_files",
-    }
-)
 
 NOTE_RUN = (
     "INSERT INTO passes_under_way (ontology_id, run_id) VALUES (?, ?)"
@@ -112,10 +86,6 @@ class _Here:
     """Given by the fence, once it was asked."""
 
 
-class _Pooled(PooledPostgresqlDatabase):  # type: ignore[misc]
-    psycopg3_adapter = Adapter
-
-
 class PostgresDatabase(Database):
     """A database of a server's; each thread takes a connection out of the pool, and gives it back by `close`.
 
@@ -138,39 +108,9 @@ class PostgresDatabase(Database):
         self._url = url
         self.patience = rules.patience
         self.read_only = read_only
-        settings = {
-            "synchronous_commit": "off",
-            "statement_timeout": _milliseconds(rules.statement_timeout),
-            "lock_timeout": _milliseconds(busy_timeout),
-            "idle_in_transaction_session_timeout": _milliseconds(rules.idle_timeout),
-        }
-        given: dict[str, Any] = {}
-        self._begin = ["BEGIN"]
-        if rules.pgbouncer:
-            self._begin.append(
-                "SELECT " + ", ".join(f"set_config('{name}', '{settings[name]}', true)" for name in settings)
-            )
-        else:
-            given["options"] = " ".join([*_own_options(url), *(f"-c {name}={settings[name]}" for name in settings)])
-        if (password := server.password()) is not None:
-            given["password"] = password
-        self.peewee = _Pooled(
-            conninfo(url),
-            silence=Silence(rules.statement_timeout, server.is_over),
-            max_connections=rules.connections,
-            stale_timeout=STALE_SECONDS,
-            timeout=max(1, int(rules.patience)),
-            prefer_psycopg3=True,
-            connect_timeout=max(2, round(rules.connect_timeout)),  # libpq takes whole seconds, and 1 for 2
-            prepare_threshold=None,  # we name our own statements (pipeline.py), and after a rollback it would drop them
-            application_name=session_name(US.is_known_as),
-            keepalives_idle=10,
-            keepalives_interval=5,
-            keepalives_count=3,
-            tcp_user_timeout=_milliseconds(TCP_TIMEOUT),
-            client_encoding="utf8",
-            **given,
-        )
+        settings = session_settings(rules, busy_timeout)
+        self.peewee = open_pool(url, server, settings)
+        self._begin = beginning(rules, settings)
         self._fence: Fence = unfenced
         self._threads = threading.local()
         self._commits = itertools.count(1)
@@ -238,7 +178,7 @@ class PostgresDatabase(Database):
             (here.at_end or nothing)()
             self.run("COMMIT")
         self.observe(began - asked, time.perf_counter() - began)
-        if self._fence is not unfenced and next(self._commits) in LOOKED_AT:
+        if self._fence is not unfenced and next(self._commits) in statistics.LOOKED_AT:
             with suppress(peewee.DatabaseError):  # what was committed stands, whatever comes of this
                 self.look_at_tables()
 
@@ -315,15 +255,8 @@ class PostgresDatabase(Database):
         self.peewee.close_idle()
 
     def look_at_tables(self) -> None:
-        """Let the server look at tables that have grown since it last did: it takes ontology_id, the first column of
-        every key, for selective until it knows better, and reads whole tables where an index would name a row.
-        """
-        (known,) = self.row("SELECT reltuples FROM pg_catalog.pg_class WHERE oid = to_regclass('source_files')") or (0,)
-        (held,) = self.row("SELECT COUNT(*) FROM (SELECT 1 FROM source_files LIMIT ?) AS held", (LOOKED_AT[-1],)) or (
-            0,
-        )
-        if held > 2 * max(known, 0):
-            self.run(f"ANALYZE {', '.join(sorted(self.tables() & GROWING))}")
+        """Let the server look at tables that have grown since it last did."""
+        statistics.renew(self)
 
     def _of_columns(self, insert: Insert) -> str:
         if insert.table not in self._types:
@@ -423,20 +356,6 @@ def open_postgresql(
         words = trouble.in_words(error, database.name)
         raise (words or DatabaseError(f"can't open the database {database.name}: {error}")) from error
     return database
-
-
-def session_name(process: str) -> str:
-    """Name the sessions of a process, as the server shows them: it cuts a name to 63 bytes."""
-    return f"visionflow-daemon {process}"[:63]
-
-
-def _own_options(url: str) -> list[str]:
-    """Give the settings that a URL asks for itself."""
-    return [value for key, value in parse_qsl(urlsplit(url).query) if key == "options"]
-
-
-def _milliseconds(seconds: float) -> int:
-    return max(1, round(seconds * 1000)) if seconds else 0
 
 
 def _canonical(data: str | bytes) -> str:
