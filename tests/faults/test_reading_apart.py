@@ -141,7 +141,6 @@ def test_where_no_process_can_be_started_a_careful_pass_reads_without(repo: Repo
     with engines.Connected(daemon.folder / "kg.db") as connection:
         connection.execute("UPDATE sync_runs SET status = 'running'")
         connection.execute("UPDATE checkpoints SET is_clean = 0")
-        connection.commit()
     repo.commit({"p0.md": class_page("urn:t:0", "changed")})
     starter = "import sys, runpy; runpy.run_module('visionflow_daemon.__main__', run_name='__main__')"
     command = [sys.executable, "-c", f"import sys; sys.executable = '/nowhere/python'; {starter}"]

@@ -110,7 +110,12 @@ class Applier:
         content = Content(entry.path, entry.blob, self.digest)
         is_transient = verdict.failure_class is FailureClass.TRANSIENT
         attempts = ATTEMPTS if is_transient else 1
-        known = self._written(lambda: files.known_file(self.writer.database, self.writer.ontology_id, entry.path))
+        database = self.writer.database
+        known = persistently(
+            lambda: files.known_file(database, self.writer.ontology_id, entry.path),
+            self.sleep,
+            patience=database.patience,
+        )
         before = known.attempts if known is not None and known.blob == entry.blob else 0
         due = timestamp(next_attempt(before + attempts, self.now())) if is_transient else None
         failure = Failure(verdict.failure_class.value, verdict.reason, verdict.line, attempts, due)
