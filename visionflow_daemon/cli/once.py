@@ -25,13 +25,19 @@ from visionflow_daemon.logs import LineSink
 from visionflow_daemon.passes import Attempt, attempt, job_of, open_to_write, source_of
 from visionflow_daemon.storage import files
 from visionflow_daemon.storage.database import Database
+from visionflow_daemon.storage.migrate import Migration
+from visionflow_daemon.storage.opening import address
 from visionflow_daemon.sync.fetches import Fetches
 from visionflow_daemon.sync.job import Job, Services
 from visionflow_daemon.sync.pool import Pool
 from visionflow_daemon.sync.progress import Unwatched
+from visionflow_daemon.sync.retry import persistently
 from visionflow_daemon.sync.run import Summary
 
 log = structlog.get_logger()
+
+OPENING_SECONDS = 5.0
+"""For how long a server that does not answer at all is asked: its address may be wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +66,7 @@ def run(config: Config, sink: LineSink, how: How) -> ExitCode:
         raise ConfigError("no source: give --source URL-OR-PATH, or a --config file with a [[sources]] section")
     repository.configure(config.network)
     with _stop_on_signal() as stop:
-        database, applied = open_to_write(config, is_over=stop.is_set)
+        database, applied = _opened(config, stop)
         try:
             for migration in applied:
                 log.info("migration applied", version=migration.version, name=migration.name)
@@ -73,20 +79,32 @@ def run(config: Config, sink: LineSink, how: How) -> ExitCode:
     return max((each.code for each in done), key=_gravity)
 
 
+def _opened(config: Config, stop: Event) -> tuple[Database, list[Migration]]:
+    """Open the database; a server that is away for a moment, as while it restarts, is asked again."""
+
+    def opened() -> tuple[Database, list[Migration]]:
+        return open_to_write(config, is_over=stop.is_set)
+
+    if address(config.database, config.base).path is not None:
+        return opened()
+    return persistently(opened, partial(_sleep, stop), patience=min(OPENING_SECONDS, config.postgresql.patience))
+
+
+def _sleep(stop: Event, seconds: float) -> None:
+    if stop.wait(seconds):
+        raise StoppedError("stopped while something was waited for")
+
+
 def _run_all(config: Config, database: Database, sink: LineSink, how: How, stop: Event) -> list[Attempt]:
     """Run the passes, and give how they ended, in the order of the sources."""
     state = state_directory(os.environ)
     screen = Screen(sink) if sys.stderr.isatty() else None
     fetches = Fetches()
 
-    def sleep(seconds: float) -> None:
-        if stop.wait(seconds):
-            raise StoppedError("stopped while something was waited for")
-
     def run_one(source: SourceConfig) -> Attempt:
         name = f" {source.ontology_id}" if len(config.sources) > 1 else ""
         watcher = Bar(screen, f"syncing{name}") if screen else Unwatched()
-        services = Services(database, stop, watcher, sleep=sleep, pool=pool, fetches=fetches)
+        services = Services(database, stop, watcher, sleep=partial(_sleep, stop), pool=pool, fetches=fetches)
         with structlog.contextvars.bound_contextvars(ontology_id=source.ontology_id):
             try:
                 return attempt(source_of(config, source, state), how.over(job_of(config, source)), services)
