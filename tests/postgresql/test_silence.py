@@ -17,6 +17,7 @@ from tests.support import Daemon, Repo, class_page, eventually
 from visionflow_daemon.storage import server, silence, trouble
 from visionflow_daemon.storage.postgresql import PostgresDatabase, open_postgresql
 from visionflow_daemon.storage.server import ServerRules
+from visionflow_daemon.sync.job import Services
 
 
 @contextmanager
@@ -128,3 +129,22 @@ def test_sigterm_ends_the_program_while_the_server_hangs(
             assert time.monotonic() - began < 10
     client.once(repo.path, database=shared.url(database))
     assert shared.rows("SELECT COUNT(*) FROM source_files WHERE status = 'saved'", database) == [(600,)]
+
+
+def test_a_snapshot_that_is_lost_is_asked_for_anew_as_a_whole(shared: Server, database: str) -> None:
+    """What asks within it does not wait for a server that can't give the snapshot back."""
+    with closing(opened(shared, database, threading.Event(), 5.0)) as ours:
+        slept: list[float] = []
+        services = Services(ours, sleep=slept.append)
+        asked: list[int] = []
+
+        def ask() -> object:
+            with ours.snapshot():
+                asked.append(backend(ours))
+                if len(asked) == 1:
+                    shared.rows(f"SELECT pg_terminate_backend({asked[0]}, 5000)")
+                return services.asked(lambda: ours.row("SELECT 1"))
+
+        assert services.asked(ask) == (1,)
+        assert (len(asked), len(slept)) == (2, 1)
+        ours.end()

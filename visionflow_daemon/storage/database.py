@@ -89,6 +89,11 @@ class Database(ABC):
         return self.address.name
 
     @property
+    def is_within(self) -> bool:
+        """Whether this thread is in a transaction of a server's: with its connection, all of it is lost."""
+        return False
+
+    @property
     def path(self) -> Path:
         """Its file. Raises ConfigError for a server's database."""
         if self.address.path is None:

@@ -116,11 +116,20 @@ class PostgresDatabase(Database):
         self._commits = itertools.count(1)
         self._types: dict[str, dict[str, str]] = {}
 
+    @property
+    def is_within(self) -> bool:
+        """Whether this thread is in a transaction, even on a lost connection: no statement of it may come through."""
+        return getattr(self._threads, "is_within", False)
+
+    @is_within.setter
+    def is_within(self, is_within: bool) -> None:
+        self._threads.is_within = is_within
+
     def run(self, sql: str, parameters: Sequence[Any] = ()) -> Any:  # noqa: ANN401 - a DB-API cursor has no type
         """Execute one statement and give its cursor."""
         if (here := self._here) is not None:
             return here.pipeline.execute(translated(sql), parameters)
-        if not self._is_within:
+        if not self.is_within:
             self._awake()
         with as_peewees():
             return psycopg.RawCursor(self._connection).execute(translated(sql), parameters)
@@ -196,7 +205,7 @@ class PostgresDatabase(Database):
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """Read in one transaction, so that several queries see one state."""
-        if self._is_within:
+        if self.is_within:
             yield
             return
         with self._undone_if_it_fails():
@@ -287,7 +296,7 @@ class PostgresDatabase(Database):
     def _undone_if_it_fails(self) -> Iterator[None]:
         """Be within a transaction, which is rolled back when something is raised."""
         self._awake()
-        self._is_within = True
+        self.is_within = True
         try:
             yield
         except BaseException:
@@ -296,7 +305,7 @@ class PostgresDatabase(Database):
             raise
         finally:
             self._threads.here = None
-            self._is_within = False
+            self.is_within = False
 
     @contextmanager
     def _pipeline(self) -> Iterator[_Here]:
@@ -332,15 +341,6 @@ class PostgresDatabase(Database):
     def _connection(self) -> Connection:
         connection: Connection = self.peewee.connection()
         return connection
-
-    @property
-    def _is_within(self) -> bool:
-        """Whether this thread is in a transaction, even on a lost connection: no statement of it may come through."""
-        return getattr(self._threads, "is_within", False)
-
-    @_is_within.setter
-    def _is_within(self, is_within: bool) -> None:
-        self._threads.is_within = is_within
 
 
 def open_postgresql(

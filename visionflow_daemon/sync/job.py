@@ -70,7 +70,12 @@ class Services:
     fetches: Fetches = field(default_factory=Fetches)
 
     def asked(self, ask: Callable[[], Result]) -> Result:
-        """Ask the database something, which may be asked again where its server is away for a while."""
+        """Ask the database something, which may be asked again where its server is away for a while.
+
+        Within a transaction it is asked once: lost with its connection, only the whole can be asked again.
+        """
+        if self.database.is_within:
+            return ask()
         return persistently(ask, self.sleep, patience=self.database.patience)
 
 
