@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import jsonschema
@@ -38,7 +39,8 @@ class Call:
     fields: frozenset[str]
 
 
-def calls() -> list[Call]:
+@cache
+def calls() -> tuple[Call, ...]:
     """Find all calls that log. Each must name its event and its fields itself."""
     found = []
     for path in sorted((PROJECT / "visionflow_daemon").rglob("*.py")):
@@ -58,7 +60,7 @@ def calls() -> list[Call]:
             if "exc_info" in names or node.func.attr == "exception":
                 fields.add("exception")
             found += [Call(event, METHODS[node.func.attr], frozenset(fields)) for event in events_of(node.args[0])]
-    return found
+    return tuple(found)
 
 
 def events_of(argument: ast.expr) -> list[str]:

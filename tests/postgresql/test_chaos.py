@@ -170,7 +170,7 @@ def settle(one: Chaos) -> None:
 
 
 def test_three_daemons_survive_some_chaos(folder: Path, tmp_path: Path) -> None:
-    chaos(folder, tmp_path, 25, 1)
+    chaos(folder, tmp_path, 12, 1)
 
 
 @pytest.mark.deep
