@@ -113,4 +113,4 @@ SELECT ontology_id,
        since,
        expires_at
 FROM leases
-WHERE holder IS NOT NULL AND expires_at > clock_timestamp();
+WHERE holder IS NOT NULL AND expires_at > clock_timestamp() AND renewed_at <= clock_timestamp() + interval '1 second';
