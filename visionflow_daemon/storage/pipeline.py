@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import time
 from binascii import hexlify
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
@@ -27,6 +28,7 @@ from psycopg.waiting import Ready, Wait
 
 from visionflow_daemon.errors import VisionflowError
 from visionflow_daemon.storage.database import Row
+from visionflow_daemon.storage.silence import Connection
 
 _names = itertools.count(1)
 _prepared: WeakKeyDictionary[psycopg.Connection[Any], dict[str, bytes]] = WeakKeyDictionary()
@@ -86,7 +88,7 @@ class Pipeline:
     around.
     """
 
-    def __init__(self, connection: psycopg.Connection[Any], *, prepares: bool) -> None:
+    def __init__(self, connection: Connection, *, prepares: bool) -> None:
         self._connection = connection
         self._pgconn = connection.pgconn
         self._prepares = prepares
@@ -111,7 +113,7 @@ class Pipeline:
         """Wait for all results. Raises what the first statement that failed raises."""
         if self._due:
             self._pgconn.send_flush_request()
-            self._connection.wait(self._exchanged())
+            self._connection.wait_by(self._exchanged())
 
     def __enter__(self) -> Self:
         self._pgconn.enter_pipeline_mode()
@@ -130,7 +132,7 @@ class Pipeline:
         self._pgconn.pipeline_sync()
         while self._due:
             try:
-                self._connection.wait(self._exchanged())
+                self._connection.wait_by(self._exchanged())
             except (psycopg.Error, VisionflowError) as error:  # those after the first are but its consequences
                 failure = failure or error
                 if self._connection.closed:
@@ -155,6 +157,7 @@ class Pipeline:
 
     def _exchanged(self) -> Generator[Wait, Ready | int, None]:
         """Send what is still to be sent, and take in what comes, until all that is due is here."""
+        heard_at = time.monotonic()
         is_unsent = self._pgconn.flush()
         is_between = False
         while self._due:
@@ -162,6 +165,9 @@ class Pipeline:
                 ready = yield Wait.RW if is_unsent else Wait.R
                 if ready & Ready.R:
                     self._pgconn.consume_input()
+                    heard_at = time.monotonic()
+                elif not ready:
+                    self._connection.bear(heard_at)
                 is_unsent = is_unsent and self._pgconn.flush()
             elif (result := self._pgconn.get_result()) is not None:
                 is_between = False

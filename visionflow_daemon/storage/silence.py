@@ -64,6 +64,17 @@ class Connection(psycopg.Connection[Any]):
         """Wait for what the server has to say."""
         return super().wait(self._heard(gen), *given, **named)
 
+    def wait_by(self, gen: Generator[Wait, Ready | int, Result]) -> Result:
+        """Wait for what the server has to say, by a generator that calls `bear` itself where nothing comes."""
+        return super().wait(gen)
+
+    def bear(self, heard_at: float) -> None:
+        """Bear that nothing was heard since a moment. Raises OperationalError where that is borne no longer."""
+        silent = time.monotonic() - heard_at
+        if self.silence and (why := self.silence.unborne(silent, is_patient=self.is_patient)):
+            self.pgconn.finish()
+            raise psycopg.OperationalError(why)
+
     def _heard(self, gen: Generator[Wait, Ready | int, Result]) -> Generator[Wait, Ready | int, Result]:
         """Pass on what a wait is about and what comes of it, and look at the time where nothing comes."""
         heard_at = time.monotonic()
@@ -71,12 +82,10 @@ class Connection(psycopg.Connection[Any]):
             wanted = next(gen)
             while True:
                 ready = yield wanted
-                now = time.monotonic()
                 if ready:
-                    heard_at = now
-                elif self.silence and (why := self.silence.unborne(now - heard_at, is_patient=self.is_patient)):
-                    self.pgconn.finish()
-                    raise psycopg.OperationalError(why)
+                    heard_at = time.monotonic()
+                else:
+                    self.bear(heard_at)
                 wanted = gen.send(ready)
         except StopIteration as end:
             result: Result = end.value
