@@ -55,7 +55,9 @@ CLASSES = {
 NO_ANSWER = frozenset({"OperationalError", "InterfaceError"})
 """The kinds of errors that say, without a code, that there is no connection, or no longer."""
 
-REFUSED = re.compile(r"FATAL: ")
+REFUSED = re.compile(
+    r"FATAL: |does not support SSL|certificate verify failed|does not match host name|root certificate"
+)
 FOR_A_MOMENT = re.compile(r"starting up|shutting down|recovery|not yet accepting")
 CROWDED = re.compile(r"too many (clients|connections)|connection slots|no more connections|query_wait_timeout")
 """What a server that refuses a connection says of it; the client library passes on its words, not its code."""

@@ -105,7 +105,10 @@ SAID: dict[State, tuple[type[VisionflowError], str]] = {
     ),
     State.CORRUPT: (CorruptError, "{} is corrupt ({}); nothing more is written to it. Restore a backup"),
     State.NO_ROOM: (DatabaseError, "disk full: no room on the server of {} ({}). Make room there; " + GOES_ON),
-    State.UNUSABLE: (DatabaseError, "{} can't be used ({}): look at rights, password and the server's log; " + GOES_ON),
+    State.UNUSABLE: (
+        DatabaseError,
+        "{} can't be used ({}): look at rights, password, certificates and the server's log; " + GOES_ON,
+    ),
 }
 """What a server's state means, and what to do about it: filled in are the database's name and what was said."""
 
