@@ -80,14 +80,17 @@ def run(config: Config, sink: LineSink, how: How) -> ExitCode:
 
 
 def _opened(config: Config, stop: Event) -> tuple[Database, list[Migration]]:
-    """Open the database; a server that is away for a moment, as while it restarts, is asked again."""
+    """Open the database; a server that is away for a moment, as while it restarts, is asked again.
+
+    A file is, too: while another process makes it, SQLite does not always wait for a lock.
+    """
 
     def opened() -> tuple[Database, list[Migration]]:
         return open_to_write(config, is_over=stop.is_set)
 
-    if address(config.database, config.base).path is not None:
-        return opened()
-    return persistently(opened, partial(_sleep, stop), patience=min(OPENING_SECONDS, config.postgresql.patience))
+    is_file = address(config.database, config.base).path is not None
+    patience = 0.0 if is_file else min(OPENING_SECONDS, config.postgresql.patience)
+    return persistently(opened, partial(_sleep, stop), patience=patience)
 
 
 def _sleep(stop: Event, seconds: float) -> None:
