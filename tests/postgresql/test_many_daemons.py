@@ -21,10 +21,17 @@ from tests.postgresql.server import Server
 from tests.support import Content, assert_documented, class_page, eventually
 from visionflow_daemon.daemon.spread import spread
 
-MANY: dict[bytes | str, Content] = {
-    f"p{number}.md": class_page(f"urn:t:{number}", f"P{number}") for number in range(400)
-}
+FREE = "SELECT 1 FROM leases WHERE ontology_id = 'o0' FOR UPDATE SKIP LOCKED"
+WRITES = (
+    "SELECT 1 FROM pg_locks WHERE relation = 'source_files'::regclass AND mode = 'RowExclusiveLock'"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
 OF_O0 = "SELECT COUNT(*) FROM source_files WHERE ontology_id = 'o0'"
+
+
+def many(edition: int = 0) -> dict[bytes | str, Content]:
+    """Give 400 pages, which differ from those of other editions."""
+    return {f"p{at}.md": class_page(f"urn:t:{at}", f"P{at} of {edition}") for at in range(400)}
 
 
 @pytest.fixture
@@ -106,12 +113,10 @@ def test_a_daemon_that_slept_through_its_lease_writes_nothing(fleet: Fleet, *, i
     eventually(lambda: fleet.loads() == [10], 30)
     pid = fleet.pid(sleeper)
     if is_within:
-        fleet.repos[0].commit(MANY)
-        eventually(lambda: fleet.count(OF_O0) > 20, 30)
         stop_within_a_transaction(fleet, sleeper)
     else:
         fleet.send(sleeper, signal.SIGSTOP)
-        fleet.repos[0].commit(MANY)
+        fleet.repos[0].commit(many())
     other = fleet.join()
     began = time.monotonic()
     eventually(lambda: set(fleet.holders().values()) == {fleet.pid(other)} and len(fleet.holders()) == 10, 30)
@@ -128,13 +133,15 @@ def test_a_daemon_that_slept_through_its_lease_writes_nothing(fleet: Fleet, *, i
 
 
 def stop_within_a_transaction(fleet: Fleet, number: int) -> None:
-    """Stop a daemon where it has a transaction open that holds the row of a lease."""
-    for _ in range(400):
-        fleet.send(number, signal.SIGSTOP)
-        if not fleet.rows("SELECT 1 FROM leases WHERE ontology_id = 'o0' FOR UPDATE SKIP LOCKED"):
-            return
-        fleet.send(number, signal.SIGCONT)
-        threading.Event().wait(0.002)  # let it come a little further, wherever that is
+    """Stop a daemon where it has a transaction open that writes files of the first source, and holds its lease's row."""
+    for edition in range(20):  # a quick machine is through with one before it is met
+        fleet.repos[0].commit(many(edition))
+        for _ in range(400):
+            fleet.send(number, signal.SIGSTOP)
+            if fleet.rows(WRITES) and not fleet.rows(FREE):
+                return
+            fleet.send(number, signal.SIGCONT)
+            threading.Event().wait(0.002)  # let it come a little further, wherever that is
     pytest.fail("the daemon was never met in a transaction")
 
 
