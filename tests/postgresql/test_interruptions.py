@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
@@ -211,22 +210,6 @@ def test_the_daemon_goes_on_by_itself_when_the_server_is_back(ground: Ground) ->
             running.until("pass finished", is_whole=True, timeout=60)
             again.close()
             assert running.end() == 0
-    ground.assert_exact()
-
-
-def test_too_few_connections_for_the_workers(ground: Ground) -> None:
-    ground.daemon.environment |= {
-        "VISIONFLOW_POSTGRESQL__CONNECTIONS": "3",
-        "VISIONFLOW_POSTGRESQL__PATIENCE": "1",
-    }
-    began = time.monotonic()
-    ran = ground.daemon.run("--once", "--source", ground.repo.path, "--database", ground.url(), "--workers", "8")
-    assert time.monotonic() - began < 20
-    assert (ran.code, "raise postgresql.connections" in ran.err) == (6, True), ran.err
-    assert ground.ask("SELECT COUNT(*) FROM source_files WHERE status = 'failed'") == [(0,)]
-    ground.daemon.environment.clear()
-    ground.daemon.environment["VISIONFLOW_DATABASE_PASSWORD"] = PASSWORD
-    ground.once()
     ground.assert_exact()
 
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from visionflow_daemon.git.credentials import redact
 from visionflow_daemon.git.repository import Network
 from visionflow_daemon.model import DEFAULT_NOT_RELATIONS, DEFAULT_PREFIXES, ApartRules, Limits, Reading
-from visionflow_daemon.storage.server import ServerRules
+from visionflow_daemon.storage.server import SERVERS, ServerRules
 from visionflow_daemon.sync.breaker import Rules
 
 DEFAULT_INCLUDE = ("*.md", "*.ttl", "*.nt", "*.nq", "*.trig", "*.rdf", "*.owl", "*.xml", "*.jsonld", "*.ofn", "*.omn")
@@ -229,5 +229,6 @@ class Config:
         return database.parent / "backups" if self.backup.folder is None else self.base / self.backup.folder
 
     def workers(self) -> int:
-        """Give the width of the thread pool."""
-        return self.sync.workers or min(MAX_WORKERS, max(MIN_WORKERS, os.cpu_count() or 1))
+        """Give the width of the thread pool; on a server each has a connection, and one is left for the passes."""
+        wanted = self.sync.workers or min(MAX_WORKERS, max(MIN_WORKERS, os.cpu_count() or 1))
+        return min(wanted, self.postgresql.connections - 1) if self.database.startswith(SERVERS) else wanted

@@ -162,6 +162,7 @@ def _asked(url: str, base: Path, server: Server, ask: Callable[[Database], Answe
         return ask(database)
     finally:
         database.close()
+        database.end()
 
 
 def _held_now(opened: Callable[[Callable[[Database], Held]], Held], ontology_id: str) -> Held:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from visionflow_daemon.errors import ConfigError
 from visionflow_daemon.storage.database import BUSY_TIMEOUT, Address, Database
-from visionflow_daemon.storage.server import DEFAULT_SERVER, Server, server_address
-from visionflow_daemon.storage.sqlite import SERVERS, address_of, database_path, open_sqlite
+from visionflow_daemon.storage.server import DEFAULT_SERVER, SERVERS, Server, server_address
+from visionflow_daemon.storage.sqlite import address_of, database_path, open_sqlite
 
 
 def open_database(

@@ -9,7 +9,7 @@ from playhouse.pool import PooledPostgresqlDatabase
 
 from visionflow_daemon.storage.leaseholder import US
 from visionflow_daemon.storage.server import Server, ServerRules, conninfo
-from visionflow_daemon.storage.silence import Adapter, Silence
+from visionflow_daemon.storage.silence import Adapter, Connection, Silence
 
 TCP_TIMEOUT = 20.0
 """Seconds after which a server's machine that acknowledges nothing counts as gone."""
@@ -20,6 +20,13 @@ STALE_SECONDS = 300
 
 class _Pool(PooledPostgresqlDatabase):  # type: ignore[misc]
     psycopg3_adapter = Adapter
+
+    def _is_closed(self, conn: Connection) -> bool:
+        """Look at our side alone: Peewee asks the server, while all who want a connection wait for the pool's lock.
+
+        Whether the server has closed its side is seen by whoever gets it (storage/postgresql.py).
+        """
+        return conn.closed
 
 
 def session_settings(rules: ServerRules, busy_timeout: float) -> dict[str, str | int]:

@@ -12,7 +12,7 @@ import select
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from copy import copy
 from dataclasses import dataclass
 from typing import Any
@@ -87,8 +87,9 @@ class _Here:
 
 
 class PostgresDatabase(Database):
-    """A database of a server's; each thread takes a connection out of the pool, and gives it back by `close`.
+    """A database of a server's. Each thread takes a connection out of the pool while it asks or writes something.
 
+    One that has much to write keeps it, from `connected` to `close`. Who waits for others is not to have one meanwhile.
     Its transactions don't wait for the disk: as with SQLite's log, a power cut may take the last ones, in the order of
     their commits, and `settle` waits for all before it.
     """
@@ -129,9 +130,7 @@ class PostgresDatabase(Database):
         """Execute one statement and give its cursor."""
         if (here := self._here) is not None:
             return here.pipeline.execute(translated(sql), parameters)
-        if not self.is_within:
-            self._awake()
-        with as_peewees():
+        with nullcontext() if self.is_within else self._lent(), as_peewees():
             return psycopg.RawCursor(self._connection).execute(translated(sql), parameters)
 
     def ask(self, sql: str, parameters: Sequence[Any] = ()) -> Callable[[], list[Row]]:
@@ -240,7 +239,16 @@ class PostgresDatabase(Database):
         self._take_time()
 
     def connected(self) -> None:
-        """Take a connection for this thread, if it has none. Raises BusyError where the pool has none left."""
+        """Keep a connection for this thread until it is closed. Raises BusyError where the pool has none left."""
+        self._threads.keeps = True
+        self._take()
+
+    def close(self) -> None:
+        """Give this thread's connection back."""
+        self._threads.keeps = False
+        super().close()
+
+    def _take(self) -> None:
         try:
             self.peewee.connect(reuse_if_open=True)
         except MaxConnectionsExceeded:
@@ -278,9 +286,19 @@ class PostgresDatabase(Database):
         here: _Here | None = getattr(self._threads, "here", None)
         return here
 
+    @contextmanager
+    def _lent(self) -> Iterator[None]:
+        """Have a connection that works; a thread that keeps none gives it back."""
+        try:
+            self._awake()
+            yield
+        finally:
+            if not getattr(self._threads, "keeps", False):
+                self.close()
+
     def _awake(self) -> None:
         """See that this thread has a connection, and none that the server has closed since it was last used."""
-        self.connected()
+        self._take()
         connection = self._connection
         connection.is_patient = False
         # A look at the socket lets another thread have the interpreter: too dear between two files.
@@ -289,23 +307,23 @@ class PostgresDatabase(Database):
             # Nothing is due from the server: what there is to read is its farewell.
             if connection.closed or select.select([connection.pgconn.socket], [], [], 0)[0]:
                 self._thrown_away()
-                self.connected()
+                self._take()
             self._threads.looked = id(self._connection), time.monotonic()
 
     @contextmanager
     def _undone_if_it_fails(self) -> Iterator[None]:
         """Be within a transaction, which is rolled back when something is raised."""
-        self._awake()
-        self.is_within = True
-        try:
-            yield
-        except BaseException:
-            self._threads.here = None  # what undoes it goes no pipeline's way
-            self._undone()
-            raise
-        finally:
-            self._threads.here = None
-            self.is_within = False
+        with self._lent():
+            self.is_within = True
+            try:
+                yield
+            except BaseException:
+                self._threads.here = None  # what undoes it goes no pipeline's way
+                self._undone()
+                raise
+            finally:
+                self._threads.here = None
+                self.is_within = False
 
     @contextmanager
     def _pipeline(self) -> Iterator[_Here]:
@@ -349,7 +367,6 @@ def open_postgresql(
     """Open a server's database. Raises ConfigError, DatabaseError, and BusyError where the server does not answer."""
     database = PostgresDatabase(url, server, read_only=read_only, busy_timeout=busy_timeout)
     try:
-        database.connected()
         database.row("SELECT 1")
     except peewee.DatabaseError as error:
         database.close()

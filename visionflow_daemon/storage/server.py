@@ -9,6 +9,9 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit, urlunsplit
 from visionflow_daemon.errors import ConfigError
 from visionflow_daemon.storage.database import Address
 
+SERVERS = ("postgresql://", "postgres://")
+"""What the URL of a server begins with."""
+
 SECRET_KEYS = frozenset({"password", "sslpassword"})
 """Parameters of a URL that are secrets; https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS"""
 

@@ -14,11 +14,9 @@ import peewee
 from visionflow_daemon.errors import ConfigError, DatabaseError
 from visionflow_daemon.storage import trouble
 from visionflow_daemon.storage.database import BUSY_TIMEOUT, SQLITE, Address, Database, Row
+from visionflow_daemon.storage.server import SERVERS
 
 SQLITE_HEADER = b"SQLite format 3\0"
-SERVERS = ("postgresql://", "postgres://")
-"""How the URLs of databases begin that no file holds."""
-
 CHECKPOINT_PAGES = 8_000
 """Pages of the write-ahead log, 32 MB, after which SQLite copies them into the database (ADR 0008)."""
 
