@@ -5,12 +5,14 @@
     ├── TransientError       worth another try at once: a lock, a network, a lost connection
     │   ├── BusyError        another program holds the database's write lock
     │   ├── LostError        the database's server crashed, and may have lost its last commits
+    │   ├── UnforeseenError  what a transaction had built on has changed: another attempt looks anew
     │   ├── ObjectError      an object of the repository can't be read
     │   └── UnreachableError the remote does not answer, or breaks off
     ├── SystemicError        every file would fail alike: the pass stops, the checkpoint stays
     │   ├── DatabaseError    the database can't be written, or isn't ours
     │   ├── StateError       the state directory can't be written, so nothing can be fetched
     │   ├── StartError       no process can be started to work apart
+    │   ├── ThreadError      no thread can be started that is needed
     │   ├── FailingError     too many files fail in one pass
     │   └── DamageError      a clone has lost objects, which is proven
     ├── DeadlineError        work in a process of its own took longer than it may
@@ -33,6 +35,9 @@ The exit codes are those of `visionflow-daemon --once`, documented in the README
 from __future__ import annotations
 
 from enum import IntEnum
+
+MORE_TASKS = "raise the limit of tasks (TasksMax= in the unit, `ulimit -u` in a shell)"
+"""What helps where no thread can be started."""
 
 
 class ExitCode(IntEnum):
@@ -143,6 +148,15 @@ class DamageError(SystemicError):
 
 class StartError(SystemicError):
     """No process can be started for work that is to be done apart."""
+
+
+class ThreadError(SystemicError):
+    """No thread can be started that is needed; `what` it is for, and why not."""
+
+    def __init__(self, what: str, why: Exception) -> None:
+        super().__init__(
+            f"the system lets no {what} start ({why}): {MORE_TASKS} or of memory; what was saved stays saved"
+        )
 
 
 class FailingError(SystemicError):

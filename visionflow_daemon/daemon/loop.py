@@ -21,7 +21,7 @@ from visionflow_daemon.daemon.status import Status
 from visionflow_daemon.daemon.store import Store
 from visionflow_daemon.daemon.underway import Ended, Underway
 from visionflow_daemon.daemon.vigil import Stop, Telling, Vigil
-from visionflow_daemon.errors import ConfigError, ExitCode, HeldError, LeaseError, StoppedError, SystemicError
+from visionflow_daemon.errors import ConfigError, ExitCode, HeldError, LeaseError, StoppedError, ThreadError
 from visionflow_daemon.git import repository
 from visionflow_daemon.ops.inbound.receiver import WEBHOOK, doors_of
 from visionflow_daemon.storage.database import Database
@@ -214,16 +214,13 @@ class Loop:
                 self._note(Ended(ontology_id, passes.failed(error), self._config))
 
     def _begin(self, source: SourceConfig, database: Database, why: str) -> None:
-        """Begin a pass, or leave it until another one is over. Raises SystemicError where that would be never."""
+        """Begin a pass, or leave it until another one is over. Raises ThreadError where that would be never."""
         attempt = partial(self._attempt, self._config, source, database, self._held_at.get(source.ontology_id))
         try:
             self._underway.begin(source.ontology_id, self._config, attempt)
         except (RuntimeError, MemoryError) as error:
             if not self._underway.ontologies:
-                raise SystemicError(
-                    f"the system lets no thread start for a pass ({error}): raise the limit of tasks (TasksMax= in the "
-                    "unit, `ulimit -u` in a shell) or of memory"
-                ) from error
+                raise ThreadError("thread for a pass", error) from error
             log.warning("pass waits", reason=str(error))
             self._around.wake.ask(source.ontology_id, why)
             self._is_full = True

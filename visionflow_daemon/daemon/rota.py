@@ -18,6 +18,7 @@ from apscheduler.triggers.date import DateTrigger
 from visionflow_daemon.config.values import FOLLOW_WORKTREE, Config
 from visionflow_daemon.daemon.rhythm import Rhythm
 from visionflow_daemon.daemon.wake import Wake
+from visionflow_daemon.errors import MORE_TASKS
 from visionflow_daemon.git import changes
 from visionflow_daemon.git.credentials import is_remote
 
@@ -113,7 +114,7 @@ class Rota:
             id=ontology_id,
         )
         if not is_remote(turn.location):
-            from visionflow_daemon.git.watch import MORE_TASKS, Watch  # noqa: PLC0415 - for local sources alone
+            from visionflow_daemon.git.watch import Watch  # noqa: PLC0415 - for local sources alone
 
             try:
                 self._watches[ontology_id] = Watch(_watched(turn), turn.poll, ask)

@@ -26,6 +26,7 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
+from visionflow_daemon.errors import MORE_TASKS
 from visionflow_daemon.git.watched import Places, Watched
 
 log = structlog.get_logger()
@@ -49,7 +50,6 @@ EXHAUSTED = (errno.ENOSPC, errno.EMFILE)
 """What inotify says when there are no more watches, or instances, to be had."""
 
 MORE_WATCHES = "raise fs.inotify.max_user_watches or max_user_instances"
-MORE_TASKS = "raise the limit of tasks (TasksMax= in the unit, `ulimit -u` in a shell)"
 
 EVENTS: list[type[FileSystemEvent]] = [  # those of writing: to read what is watched, as we do, must not wake us again
     *(FileCreatedEvent, FileModifiedEvent, FileClosedEvent, FileMovedEvent, FileDeletedEvent),

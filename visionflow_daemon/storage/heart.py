@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import peewee
 import structlog
 
-from visionflow_daemon.errors import VisionflowError
+from visionflow_daemon.errors import ThreadError, VisionflowError
 from visionflow_daemon.storage.lease import RENEWALS, renew
 from visionflow_daemon.storage.postgresql import PostgresDatabase
 
@@ -31,7 +31,10 @@ class _Heart:
         self._database = database.another(busy_timeout=self._every / 4)
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._work, name="lease", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except (RuntimeError, MemoryError) as error:
+            raise ThreadError("thread that renews leases", error) from error
 
     def end(self) -> None:
         """Renew nothing more."""

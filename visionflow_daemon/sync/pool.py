@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 
 import structlog
 
-from visionflow_daemon.errors import SystemicError
+from visionflow_daemon.errors import ThreadError
 from visionflow_daemon.sync.lane import Lane, MakeHandler
 from visionflow_daemon.sync.turn import Turns
 from visionflow_daemon.sync.worker import Worker
@@ -57,7 +57,7 @@ class Pool:
         """Have so many workers from now on; who is too many goes when it is through with what it has in hand.
 
         One of them is started now, lest passes take the last threads that the system lets start, and wait for a worker.
-        Raises SystemicError where there is none.
+        Raises ThreadError where there is none.
         """
         with self.lock:
             if not self.has_workers:
@@ -114,7 +114,7 @@ class Pool:
         return any(worker.is_alive for worker in self._workers)
 
     def admit(self, lane: Lane[Any]) -> None:
-        """Serve a lane from now on. Raises SystemicError where there is no worker."""
+        """Serve a lane from now on. Raises ThreadError where there is no worker."""
         with self.lock:
             self._turns.join(lane)
             try:
@@ -162,10 +162,7 @@ class Pool:
                 worker.thread.start()
             except (RuntimeError, MemoryError) as error:
                 if not self._workers:
-                    raise SystemicError(
-                        f"the system lets no worker thread start ({error}): raise the limit of tasks (TasksMax= in the "
-                        "unit, `ulimit -u` in a shell) or of memory; what was saved stays saved"
-                    ) from error
+                    raise ThreadError("worker thread", error) from error
                 log.warning("fewer workers than wanted", started=len(self._workers), wanted=wanted, reason=str(error))
                 return
             self._workers.append(worker)
