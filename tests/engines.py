@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sqlite3
 import tempfile
@@ -14,10 +15,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.postgresql import server
-from visionflow_daemon.storage.database import Database
+from visionflow_daemon.storage.database import POSTGRESQL, SQLITE, Database
 from visionflow_daemon.storage.hold import held_by_us
-from visionflow_daemon.storage.migrate import open_migrated
-from visionflow_daemon.storage.server import Server
+from visionflow_daemon.storage.migrate import Migration, migrations, open_migrated
+from visionflow_daemon.storage.server import Server, server_address
 from visionflow_daemon.storage.sqlite import SqliteDatabase
 
 ENGINE = os.environ.get("VISIONFLOW_TEST_ENGINE", "sqlite")
@@ -40,6 +41,7 @@ if IS_SERVER:
 SERVER = Server(password=lambda: server.PASSWORD)
 
 _made: set[Path] = set()
+_numbers = itertools.count()
 
 
 def examples(count: int) -> int:
@@ -74,6 +76,11 @@ def environment(folder: Path) -> dict[str, str]:
     return {"VISIONFLOW_DATABASE_PASSWORD": server.PASSWORD, "VISIONFLOW_DATABASE": url_of(folder / "kg.db")}
 
 
+def known_as(place: Path) -> str:
+    """Give what the program calls a database."""
+    return server_address(url_of(place)).name if IS_SERVER else str(place)
+
+
 def query(place: Path, sql: str) -> list[tuple[Any, ...]]:
     """Ask a database, as any reader may."""
     if IS_SERVER:
@@ -102,9 +109,39 @@ def state(place: Path) -> object:
     """Give all that is written in a database; on a server, who holds an ontology is no part of it."""
     if not IS_SERVER:
         return place.read_bytes()
-    tables = [name for (name,) in query(place, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
     rows = "SELECT ctid::text, xmin::text, t::text FROM {} t ORDER BY 1"
-    return {name: query(place, rows.format(name)) for name in sorted(tables) if name != "leases"}
+    return {name: query(place, rows.format(name)) for name in sorted(tables(place) - {"leases"})}
+
+
+def kept(place: Path) -> bytes | str:
+    """Keep all that is in a database, to put it back."""
+    if not IS_SERVER:
+        return place.read_bytes()
+    name = f"kept_{next(_numbers)}"
+    server.shared().rows(f'CREATE DATABASE "{name}" TEMPLATE "{server.database_name(place)}"')
+    return name
+
+
+def put_back(place: Path, content: bytes | str) -> None:
+    """Have a database hold what was kept."""
+    if isinstance(content, bytes):
+        place.write_bytes(content)
+        return
+    drop(place)
+    server.shared().rows(f'CREATE DATABASE "{server.database_name(place)}" TEMPLATE "{content}"')
+    _made.add(place)
+
+
+def tables(place: Path) -> set[str]:
+    """Name the tables of a database; a file that is not there has none."""
+    if IS_SERVER:
+        return {name for (name,) in query(place, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")}
+    return {name for (name,) in query(place, "SELECT name FROM sqlite_master")} if place.exists() else set()
+
+
+def made() -> list[Migration]:
+    """Give the migrations that make a new database of this engine."""
+    return migrations(POSTGRESQL if IS_SERVER else SQLITE)
 
 
 def drop(place: Path) -> None:

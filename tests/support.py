@@ -295,6 +295,10 @@ class Daemon:
         assert ran.code == 0, ran.err
         return ran.out
 
+    def database(self, name: str = "kg.db") -> str:
+        """Give what a command line is given for a database, where `command` has no part in it."""
+        return engines.arguments(self.folder, ("--database", name))[1]
+
     def query(self, sql: str, database: str = "kg.db") -> list[tuple[Any, ...]]:
         """Ask the database, as any reader may."""
         return engines.query(self.folder / database, sql)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import signal
-import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from tests import engines
 from tests.cli.terminal import on_a_terminal
 from tests.engines import assert_sound
 from tests.git.servers import git_http
@@ -17,8 +17,6 @@ from tests.legacy.builders import Builder
 from tests.support import Daemon, Repo, class_page, git, outline_page
 from visionflow_daemon.config.load import load
 from visionflow_daemon.forgetting import Rules, forget_ontology, look
-from visionflow_daemon.storage.lock import ontology_lock
-from visionflow_daemon.storage.opening import open_database
 
 PAGES = 30
 OURS = (
@@ -55,7 +53,7 @@ class Stage:
             repo.commit(pages(name))
         self.configure("work", "home")
         assert self.daemon.run("--once", "--config", "c.toml").code == 3
-        with closing(sqlite3.connect(daemon.folder / "kg.db")) as connection, connection:
+        with engines.Connected(daemon.folder / "kg.db") as connection:
             connection.execute(INFERRED)
 
     @property
@@ -82,7 +80,7 @@ class Stage:
 
     def fresh(self, name: str) -> str:
         """Give the dump of a fresh database."""
-        (self.daemon.folder / "fresh.db").unlink(missing_ok=True)
+        engines.drop(self.daemon.folder / "fresh.db")
         self.daemon.once(self.repos[name].path, "--ontology-id", name, database="fresh.db", expect=3)
         return self.daemon.dump_bytes("fresh.db", "--ontology-id", name)
 
@@ -158,10 +156,13 @@ def test_a_mistake_forgets_nothing(stage: Stage, arguments: tuple[str, ...], tol
 
 @pytest.mark.parametrize(("answer", "code"), [(b"n\n", 1), (b"\n", 1), (b"y\n", 0)])
 def test_a_person_is_asked(stage: Stage, answer: bytes, code: int) -> None:
+    place = stage.daemon.folder / "kg.db"
     found, shown = on_a_terminal(stage.daemon, "forget", "work", "--database", "kg.db", keys=answer)
     assert (found, bool(stage.rows("work").get("checkpoints"))) == (code, bool(code))
     assert re.search(
-        r"Remove ontology 'work' of .*kg\.db: 33 files, \d+ classes, \d+ properties and \d+ axioms\?", shown
+        rf"Remove ontology 'work' of {re.escape(engines.known_as(place))}:"
+        r" 33 files, \d+ classes, \d+ properties and \d+ axioms\?",
+        shown,
     )
 
 
@@ -171,13 +172,13 @@ def test_wherever_it_is_cut_off_it_is_gone_on_with(stage: Stage, monkeypatch: py
     folder = stage.daemon.folder
     stage.configure("home")
     config = load(folder / "c.toml", {})
-    whole = (folder / "kg.db").read_bytes()
+    whole = engines.kept(folder / "kg.db")
     home, fresh = stage.dump("home"), stage.fresh("work")
     commits = 0
     while True:
         commits += 1
-        (folder / "kg.db").write_bytes(whole)
-        database = open_database("kg.db", folder)
+        engines.put_back(folder / "kg.db", whole)
+        database = engines.migrated(folder / "kg.db")
         left = commits
 
         def cut(_waited: float, _held: float) -> None:
@@ -188,13 +189,14 @@ def test_wherever_it_is_cut_off_it_is_gone_on_with(stage: Stage, monkeypatch: py
 
         database.observe = cut
         try:
-            forget_ontology(config, database, stage.state, "work", Rules(1.0))
+            forget_ontology(config, database, stage.state, "work", Rules(30.0))
         except KeyboardInterrupt:
             pass
         else:
             break
         finally:
             database.close()
+            database.end()
         if commits % 4 == 0:  # by a pass
             stage.configure("work", "home")
             ran = stage.daemon.run("--once", "--config", "c.toml", "--source-name", "work")
@@ -203,10 +205,11 @@ def test_wherever_it_is_cut_off_it_is_gone_on_with(stage: Stage, monkeypatch: py
             assert stage.dump("work") == fresh
             stage.configure("home")
         else:
-            database = open_database("kg.db", folder)
-            forget_ontology(config, database, stage.state, "work", Rules(1.0))
+            database = engines.migrated(folder / "kg.db")
+            forget_ontology(config, database, stage.state, "work", Rules(30.0))
             assert not look(config, database, stage.state, "work").was_cut_off
             database.close()
+            database.end()
             assert stage.rows("work") == {"owl_axioms": 1}
     assert commits > 20
     assert stage.dump("home") == home
@@ -218,7 +221,8 @@ def test_kill_9_in_the_middle_is_gone_on_with(stage: Stage) -> None:
         "import sys\nwhole, times = forget.remove_part, []\n"
         "def cut(*given, **named):\n    times.append(1)\n"
         "    return os.kill(os.getpid(), signal.SIGKILL) if len(times) == 4 else whole(*given, **named)\n"
-        "forget.remove_part = cut\nsys.argv[1:] = ['forget', 'work', '--database', 'kg.db', '--yes']\nmain()\n"
+        "forget.remove_part = cut\n"
+        f"sys.argv[1:] = ['forget', 'work', '--database', {stage.daemon.database()!r}, '--yes']\nmain()\n"
     )
     assert killed.code == -signal.SIGKILL
     assert 0 < len(stage.rows("work")) < len(OURS)
@@ -261,6 +265,7 @@ def test_what_stood_on_disk_goes_too(daemon: Daemon, tmp_path: Path) -> None:
     daemon.once(tmp_path / "notes", "--follow", "worktree")
 
 
+@pytest.mark.sqlite
 def test_of_an_older_visionflows_ontology_the_way_back_leaves_out_what_was_forgotten(daemon: Daemon) -> None:
     old = Builder(daemon.folder / "kg.db", "C", 40).build()
     of = "SELECT ontology_id, COUNT(*) FROM owl_classes GROUP BY 1 ORDER BY 1"
@@ -280,11 +285,11 @@ def test_of_an_older_visionflows_ontology_the_way_back_leaves_out_what_was_forgo
 def test_nobody_forgets_what_a_pass_writes(stage: Stage) -> None:
     config = load(None, {})
     folder = stage.daemon.folder
-    with ontology_lock(folder / "kg.db", "work", 1.0):
+    with engines.held(folder / "kg.db", "work"):
         ran = stage.daemon.run("forget", "work", "--database", "kg.db", "--yes", "--lock-timeout", "0.1")
         assert ran.code == 6, ran.err
         assert "is writing ontology 'work'" in ran.err
-        with closing(open_database("kg.db", folder)) as database:
+        with closing(engines.migrated(folder / "kg.db")) as database:
             assert forget_ontology(config, database, stage.state, "home", Rules(0.1)).contents.files
     assert stage.rows("work").keys() == set(OURS)
 

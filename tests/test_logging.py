@@ -347,7 +347,7 @@ def test_retry_answers_on_standard_output_and_logs_on_standard_error(repo: Repo,
         "import errno, pathlib, sys\n"
         "def refuse(*_, **__): raise OSError(errno.EROFS, 'Read-only file system')\n"
         "pathlib.Path.unlink = refuse\n"
-        "sys.argv = ['x', 'retry', '--database', 'kg.db', '--json']\n"
+        f"sys.argv = ['x', 'retry', '--database', '{daemon.database()}', '--json']\n"
         "from visionflow_daemon.cli.main import main\n"
         "main()\n"
     )

@@ -275,7 +275,7 @@ def test_twenty_sources_at_once_need_no_more_for_many_passes_than_for_a_few(daem
 
     def in_step() -> Callable[[], bool]:
         tips = {name: each.tip() for name, each in repos.items()}
-        query = "SELECT ontology_id, commit_sha FROM checkpoints WHERE is_clean"
+        query = "SELECT ontology_id, commit_sha FROM checkpoints WHERE is_clean = 1"
         return lambda: dict(daemon.query(query)) == tips
 
     def measured(running: Running) -> vitals.Vitals:

@@ -17,6 +17,8 @@ from visionflow_daemon.model import DEFAULT_PREFIXES, Limits
 VERBS = (("failures",), ("retry",), ("dump",), ("migrate", "discard"))
 """The verbs about what the database holds of one ontology."""
 
+MARKS = {("migrate", "discard"): pytest.mark.sqlite}
+
 
 class Two:
     """Two repositories, and one configuration of both: `work`, which is called `w`, and `home`."""
@@ -163,7 +165,7 @@ def test_once_runs_the_passes_of_the_sources_that_are_named(two: Two) -> None:
     assert two.daemon.query("SELECT ontology_id FROM checkpoints ORDER BY 1") == [("home",), ("work",)]
 
 
-@pytest.mark.parametrize("verb", VERBS, ids=" ".join)
+@pytest.mark.parametrize("verb", [pytest.param(each, marks=MARKS.get(each, ())) for each in VERBS], ids=" ".join)
 def test_a_verb_acts_on_the_ontology_of_the_source_that_is_named(two: Two, verb: tuple[str, ...]) -> None:
     two.run("--once", expect=3)
     nothing = 2 if verb == ("migrate", "discard") else 0

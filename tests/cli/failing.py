@@ -27,5 +27,5 @@ def failures(daemon: Daemon, *arguments: str | Path) -> list[str]:
 
 def raw(daemon: Daemon, *arguments: str | bytes) -> subprocess.CompletedProcess[bytes]:
     """Run the program with arguments of any bytes."""
-    command = [*daemon.command(), *arguments, "--database", "kg.db"]
+    command = [*daemon.command(), *arguments, "--database", daemon.database()]
     return subprocess.run(command, cwd=daemon.folder, env=daemon.env(), capture_output=True, check=False)

@@ -12,6 +12,8 @@ from tests.cli.terminal import on_a_terminal
 from tests.storage.backups.support import filled, names
 from tests.support import Daemon, Ran, Repo, class_page
 
+pytestmark = pytest.mark.sqlite
+
 HERE = ("--database", "kg.db")
 
 

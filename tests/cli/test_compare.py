@@ -99,6 +99,7 @@ def test_equal_databases_leave_with_zero(pair: Daemon) -> None:
     assert pair.run("compare", "old.db", "old.db", "--json").json["is_equal"] is True
 
 
+@pytest.mark.sqlite
 def test_two_syncs_of_one_repository_are_equal_and_a_later_commit_is_told(repo: Repo, daemon: Daemon) -> None:
     pages = {"a.md": class_page(A, "A", subClassOf=B), "b.md": class_page(B, "B")}
     repo.commit(pages)
@@ -134,6 +135,7 @@ def test_what_can_not_be_compared_is_said(pair: Daemon, arguments: tuple[str, ..
     assert says in ran.err
 
 
+@pytest.mark.sqlite
 def test_a_schema_newer_than_the_program_is_refused(repo: Repo, daemon: Daemon) -> None:
     repo.commit({"a.md": class_page(A, "A")})
     daemon.once(repo.path)

@@ -63,7 +63,8 @@ def test_parse_of_a_hostile_file_is_harmless(daemon: Daemon, path: str) -> None:
 
 
 def test_mistakes_about_hostile_names_are_harmless(daemon: Daemon) -> None:
-    for arguments in (("parse", f"no{RED}"), ("status", "--database", f"no{RED}"), ("status", "--config", f"no{RED}")):
+    database = f"sqlite:///no{RED}"
+    for arguments in (("parse", f"no{RED}"), ("status", "--database", database), ("status", "--config", f"no{RED}")):
         code, shown = on_a_terminal(daemon, *arguments)
         assert code != 0
         assert "no\\x1b[31m" in shown

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-import sqlite3
 
 import pytest
 
+from tests import engines
 from tests.cli.failing import NOT_UTF8, SHOWN, A, C, failures, raw
 from tests.cli.terminal import on_a_terminal
 from tests.cli.test_harmless import RED
 from tests.cli.test_verbs import BROKEN, TIME
 from tests.support import Daemon, Ran, Repo, class_page, git
-from visionflow_daemon.storage.migrate import migrations
 
 
 def failed(daemon: Daemon, *arguments: str) -> list[str]:
@@ -154,6 +153,7 @@ def test_retry_touches_no_file_that_has_not_failed(failing: Daemon) -> None:
     others = "SELECT * FROM source_files WHERE status <> 'failed' ORDER BY path"
     columns = (
         "SELECT path, status, blob_seen, digest_seen, blob_saved, reason, attempts, first_failed_at FROM source_files"
+        " ORDER BY path"
     )
     before = failing.query(others), failing.query(columns)
     assert failing.run("retry", "--database", "kg.db").code == 0
@@ -169,29 +169,26 @@ def test_retry_without_failures_says_so(repo: Repo, daemon: Daemon) -> None:
 
 
 def test_retry_wants_a_database_of_today(failing: Daemon) -> None:
-    ran = failing.run("retry", "--database", "none.db")
-    assert (ran.code, (failing.folder / "none.db").exists()) == (6, False)
-    connection = sqlite3.connect(failing.folder / "old.db")
-    connection.execute("CREATE TABLE schema_migrations (version INTEGER, name TEXT)")
-    connection.close()
-    before = (failing.folder / "old.db").read_bytes()
-    ran = failing.run("retry", "--database", "old.db")
+    none, old = failing.folder / "none.db", failing.folder / "old.db"
+    assert failing.run("retry", "--database", none).code == 6
+    assert engines.tables(none) == set()
+    with engines.Connected(old) as connection:
+        connection.execute("CREATE TABLE schema_migrations (version INTEGER, name TEXT)")
+    before = engines.state(old)
+    ran = failing.run("retry", "--database", old)
     assert ran.code == 6
-    assert f"lacks migration {migrations()[0].version}" in ran.err
-    assert (failing.folder / "old.db").read_bytes() == before
+    assert f"lacks migration {engines.made()[0].version}" in ran.err
+    assert engines.state(old) == before
     assert failing.run("retry", "--database", "kg.db", "--ontology-id", "other").code == 2
 
 
 def test_retry_of_a_database_that_is_held_by_another_writer_says_so(failing: Daemon) -> None:
-    before = attempts(failing)
+    before, place = attempts(failing), failing.folder / "kg.db"
     failing.environment["VISIONFLOW_SYNC__BUSY_TIMEOUT"] = "0.2"
-    connection = sqlite3.connect(failing.folder / "kg.db", isolation_level=None)
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with engines.Connected(place) as other:
+        other.lock()
         ran = failing.run("retry", "--database", "kg.db")
-    finally:
-        connection.execute("ROLLBACK")
-        connection.close()
     assert (ran.code, ran.out) == (6, "")
-    assert ran.err.startswith(f"visionflow-daemon: another program writes to {failing.folder / 'kg.db'}")
+    other_one = "another session of" if engines.IS_SERVER else "another program writes to"
+    assert ran.err.startswith(f"visionflow-daemon: {other_one} {engines.known_as(place)}")
     assert attempts(failing) == before

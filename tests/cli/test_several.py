@@ -7,10 +7,12 @@ import socket
 import threading
 import time
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests import engines
 from tests.cli.terminal import on_a_terminal
 from tests.support import Daemon, Repo, class_page, eventually
 from visionflow_daemon.cli.side_by_side import side_by_side
@@ -49,18 +51,14 @@ def test_a_stop_is_for_all(repo: Repo, daemon: Daemon) -> None:
         each.commit({f"{name}.md": class_page(f"urn:t:{name}", f"P{name}") for name in range(3_000)})
     path = config(daemon, {"one": repo.path, "two": other.path})
     process = daemon.start("--once", "--config", path)
-    running = "SELECT COUNT(*) FROM (SELECT ontology_id FROM source_files GROUP BY 1 HAVING COUNT(*) > 50)"
-    eventually(lambda: (daemon.folder / "kg.db").exists() and tables(daemon) and daemon.query(running) == [(2,)])
+    running = "SELECT COUNT(*) FROM (SELECT ontology_id FROM source_files GROUP BY 1 HAVING COUNT(*) > 50) s"
+    tables = partial(engines.tables, daemon.folder / "kg.db")
+    eventually(lambda: "source_files" in tables() and daemon.query(running) == [(2,)])
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=10)
     assert process.returncode == 1, err
     assert daemon.query("SELECT status FROM sync_runs") == [("stopped",), ("stopped",)]
     assert daemon.run("--once", "--config", path).code == 0
-
-
-def tables(daemon: Daemon) -> bool:
-    """Tell whether the schema is there."""
-    return daemon.query("SELECT COUNT(*) FROM sqlite_master WHERE name = 'source_files'") == [(1,)]
 
 
 def test_on_a_terminal_each_source_has_a_bar_and_a_table_of_its_own(repo: Repo, daemon: Daemon) -> None:

@@ -23,6 +23,8 @@ from visionflow_daemon.ops.backup_counts import BackupCounts
 from visionflow_daemon.ops.standing import BackupStanding
 from visionflow_daemon.storage.backups.shelf import Backup, Shelf
 
+pytestmark = pytest.mark.sqlite
+
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 

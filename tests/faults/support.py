@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from _pytest.mark.structures import ParameterSet
 
+from tests import engines
 from tests.engines import assert_sound
 from tests.support import Daemon, Ran, Repo, class_page
 
@@ -21,7 +21,7 @@ NOBODY = str(50_000 + os.getpid() % 10_000)
 """A user without rights, and without other processes, which limits would count."""
 Pages = dict[bytes | str, str | None]
 
-SAVED: dict[str, tuple[bytes, str]] = {}
+SAVED: dict[str, tuple[bytes | str, str]] = {}
 """The database of a commit and its dump, made once: every scene begins with the same one."""
 
 FRESH: dict[str, str] = {}
@@ -53,9 +53,9 @@ class Scene:
         first = repo.commit(pages(range(saved)))
         if first not in SAVED:
             daemon.once(repo.path, database=str(database))
-            SAVED[first] = (database.read_bytes(), daemon.dump_bytes(str(database)))
+            SAVED[first] = (engines.kept(database), daemon.dump_bytes(str(database)))
         content, self.before = SAVED[first]
-        database.write_bytes(content)
+        engines.put_back(database, content)
         self.files_before = files(database)
         gone: Pages = {f"p{number:04}.md": None for number in range(saved - 5, saved)}
         repo.commit(pages(range(10), "new") | pages(range(saved, saved + new)) | gone)
@@ -89,9 +89,9 @@ class Scene:
         held = files(self.database)
         for path, blob in self.files_before.items():
             assert held.get(path) in {blob, self.target.get(path)}, path
-        with reading(self.database) as connection:
-            failed = connection.execute("SELECT display_path, reason FROM source_files WHERE status = 'failed'")
-            assert failed.fetchall() == []
+        assert (
+            engines.query(self.database, "SELECT display_path, reason FROM source_files WHERE status = 'failed'") == []
+        )
 
     def heals(self, *arguments: str) -> Ran:
         """Run a healthy pass; its dump must be that of a fresh database of the same commit."""
@@ -104,17 +104,9 @@ class Scene:
         return ran
 
 
-@contextmanager
-def reading(database: Path) -> Iterator[sqlite3.Connection]:
-    """Open a database to read it."""
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
-        yield connection
-
-
 def files(database: Path) -> dict[str, str | None]:
     """Give the saved blob of every file in a database."""
-    with reading(database) as connection:
-        return dict(connection.execute("SELECT display_path, blob_saved FROM source_files").fetchall())
+    return dict(engines.query(database, "SELECT display_path, blob_saved FROM source_files"))
 
 
 def blobs(repo: Repo) -> dict[str, str | None]:

@@ -21,6 +21,8 @@ from visionflow_daemon.storage.backups.shelf import Shelf
 from visionflow_daemon.storage.dump import dump
 from visionflow_daemon.storage.sqlite import SqliteDatabase
 
+pytestmark = pytest.mark.sqlite
+
 IN_LOG = """
 INSERT INTO owl_axioms (ontology_id, id, axiom_type, subject, object, is_inferred)
 VALUES ('default', 999999999, 'SubClassOf', 'urn:t:log', 'urn:t:1', 1)

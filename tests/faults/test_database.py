@@ -11,20 +11,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines import assert_sound
+from tests.engines import assert_sound, query
 from tests.faults.support import (
     Scene,
     as_nobody,
     files,
     owned_by_nobody,
     rarely,
-    reading,
     remount,
     strace,
     tmpfs,
 )
 from tests.support import Daemon, Repo
 from visionflow_daemon.storage.lock import lock_path
+
+pytestmark = pytest.mark.sqlite
 
 QUICK = {"VISIONFLOW_SYNC__BUSY_TIMEOUT": "0.1"}
 GOES_ON = "the next pass goes on from there"
@@ -257,10 +258,9 @@ def test_damage_that_only_saving_meets_ends_the_pass_without_another_word_in_the
     assert ran.code == 6, (ran.out, ran.err)
     assert "is corrupt" in ran.event("pass failed")["reason"]
     assert "nothing more is written to it" in ran.err
-    with reading(scene.database) as connection:
-        statuses = connection.execute("SELECT status FROM sync_runs ORDER BY started_at DESC, run_id DESC").fetchall()
-        assert statuses[0] == ("running",)
-        assert connection.execute("SELECT COUNT(*) FROM source_files WHERE status = 'failed'").fetchone() == (0,)
+    statuses = query(scene.database, "SELECT status FROM sync_runs ORDER BY started_at DESC, run_id DESC")
+    assert statuses[0] == ("running",)
+    assert query(scene.database, "SELECT COUNT(*) FROM source_files WHERE status = 'failed'") == [(0,)]
     scene.database.write_bytes(whole)
     scene.keeps(untouched=True)
     scene.heals()

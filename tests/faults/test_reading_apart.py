@@ -144,7 +144,7 @@ def test_where_no_process_can_be_started_a_careful_pass_reads_without(repo: Repo
     repo.commit({"p0.md": class_page("urn:t:0", "changed")})
     starter = "import sys, runpy; runpy.run_module('visionflow_daemon.__main__', run_name='__main__')"
     command = [sys.executable, "-c", f"import sys; sys.executable = '/nowhere/python'; {starter}"]
-    arguments = ["--once", "--source", str(repo.path), "--database", "kg.db"]
+    arguments = ["--once", "--source", str(repo.path), "--database", daemon.database()]
     done = subprocess.run([*command, *arguments], cwd=daemon.folder, env=daemon.env(), capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     assert b'"pages are read without care"' in done.stdout

@@ -5,17 +5,17 @@ from __future__ import annotations
 import errno
 import queue
 import shutil
-import sqlite3
 import statistics
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from watchdog.observers import Observer
 
+from tests import engines
 from tests.support import Daemon, Repo, class_page, git
 from visionflow_daemon.git import watch
 from visionflow_daemon.git.watch import Watch
@@ -196,7 +196,7 @@ def test_a_commit_is_in_the_database_at_once(repo: Repo, daemon: Daemon) -> None
     seconds = []
     with daemon.running("--source", repo.path, "--database", "kg.db") as running:
         running.until("pass finished")
-        with closing(sqlite3.connect(f"file:{daemon.folder / 'kg.db'}?mode=ro", uri=True)) as reader:
+        with engines.Connected(daemon.folder / "kg.db") as reader:
             for number in range(COMMITS):
                 repo.commit({"p7.md": class_page("urn:t:7", f"new {number}")})
                 began = time.monotonic()

@@ -16,6 +16,8 @@ from tests.legacy.builders import NAMESPACE, PREFIX, SHAPES, Builder, content
 from tests.support import Daemon
 from visionflow_daemon.storage.lock import ontology_lock
 
+pytestmark = pytest.mark.sqlite
+
 SIZE = 300
 
 

@@ -19,6 +19,8 @@ from tests.faults.support import rarely, remount, tmpfs, tool
 from tests.legacy.builders import Builder, content
 from tests.support import Daemon
 
+pytestmark = pytest.mark.sqlite
+
 SIZE = 800
 
 

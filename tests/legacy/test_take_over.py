@@ -28,6 +28,8 @@ from visionflow_daemon.storage.legacy.migration import Rules, adopt_database
 from visionflow_daemon.storage.remake import Place
 from visionflow_daemon.storage.writer import Content, Failure, Writer
 
+pytestmark = pytest.mark.sqlite
+
 NARRATIVE = ("--include", "ontology/pages/*.md")
 
 steps = st.lists(st.tuples(st.sampled_from(PATHS), st.none() | pages() | st.just("failed")), max_size=8)

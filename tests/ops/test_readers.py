@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests import engines
 from tests.ops.support import Clock
-from tests.support import Daemon, Repo, class_page
-from visionflow_daemon.ops.readers import Held, Remembered, readers_of
+from tests.support import Daemon, Repo, class_page, eventually
+from visionflow_daemon.ops.readers import Held, Readers, Remembered, readers_of
 from visionflow_daemon.storage.opening import open_database
 from visionflow_daemon.sync import checked
 from visionflow_daemon.sync.breaker import Guarded
@@ -28,10 +29,16 @@ def synced(repo: Repo, daemon: Daemon) -> Path:
     return daemon.folder
 
 
+def readers_in(folder: Path) -> Readers:
+    """Read from the database of a folder."""
+    url = engines.url_of(folder / "kg.db") if engines.IS_SERVER else "kg.db"
+    return readers_of(url, folder, folder, engines.SERVER)
+
+
 def test_totals_passes_and_failures_are_read(synced: Path, repo: Repo, daemon: Daemon) -> None:
     tip = repo.commit({"c.md": class_page("urn:t:c", "C")})
     daemon.once(repo.path, expect=3)
-    held = readers_of("kg.db", synced, synced).held("default")
+    held = readers_in(synced).held("default")
     assert held.totals is not None
     assert (held.totals.classes, held.totals.failed, held.commit, held.branch) == (3, 2, tip, "main")
     assert [each.path for each in held.failures] == ["x.md", "y.md"]
@@ -40,10 +47,14 @@ def test_totals_passes_and_failures_are_read(synced: Path, repo: Repo, daemon: D
 
 
 def test_reading_writes_nothing_and_leaves_no_connection(synced: Path) -> None:
-    before = (synced / "kg.db").read_bytes()
-    readers_of("kg.db", synced, synced).held("default")
-    assert (synced / "kg.db").read_bytes() == before
-    assert not [each for each in Path("/proc/self/fd").iterdir() if "kg.db" in str(each.resolve())]
+    before = engines.state(synced / "kg.db")
+    assert readers_in(synced).held("default").totals is not None
+    assert engines.state(synced / "kg.db") == before
+    if engines.IS_SERVER:
+        others = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        eventually(lambda: engines.query(synced / "kg.db", others) == [])
+    else:
+        assert not [each for each in Path("/proc/self/fd").iterdir() if "kg.db" in str(each.resolve())]
 
 
 def test_reading_beside_a_writer_of_this_process_costs_it_no_commit(tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def test_a_daemon_that_slept_through_its_lease_writes_nothing(fleet: Fleet, *, i
 
 
 def stop_within_a_transaction(fleet: Fleet, number: int) -> None:
-    """Stop a daemon where it has a transaction open that writes files of the first source, and holds its lease's row."""
+    """Stop a daemon where it has a transaction open that writes files, and holds the row of the first lease."""
     for edition in range(20):  # a quick machine is through with one before it is met
         fleet.repos[0].commit(many(edition))
         for _ in range(400):

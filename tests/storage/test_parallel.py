@@ -28,6 +28,8 @@ from visionflow_daemon.storage.parallel.run import Place, Rules, Seen, compared
 from visionflow_daemon.storage.parallel.scope import KINDS, kinds_of
 from visionflow_daemon.storage.remake import Place as Adopted
 
+pytestmark = pytest.mark.sqlite
+
 ALL = kinds_of((), ())
 A, B, C = (f"{NAMESPACE}{name}" for name in "ABC")
 P = f"{NAMESPACE}p"

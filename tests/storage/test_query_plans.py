@@ -13,6 +13,8 @@ from visionflow_daemon.storage.facts import FactTable
 from visionflow_daemon.storage.legacy import remainder
 from visionflow_daemon.storage.migrate import open_migrated
 
+pytestmark = pytest.mark.sqlite
+
 READS_ALL = {"KNOWN", "DESCRIBED_TWICE", "NEXT_ID", "DROP_USES"}
 READS_ALL |= {"CLAIMANTS"}
 READS_ALL |= {"ENTRIES", "RECORD", "RECORD_SHOWN_AS", "LEFT_OUT", "LEFT_OUT_IN_ORDER"}

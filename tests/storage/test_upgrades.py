@@ -13,6 +13,8 @@ from tests.support import Daemon, Repo, class_page, outline_page
 from visionflow_daemon.storage.lock import ontology_lock
 from visionflow_daemon.storage.migrate import migrations
 
+pytestmark = pytest.mark.sqlite
+
 PREFIX = ("--include", "*.md", "--prefix", "t=urn:t:")
 IN_SOURCE_FILES = "format, is_public, outbound_links"
 

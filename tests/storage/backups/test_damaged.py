@@ -20,6 +20,8 @@ from visionflow_daemon.storage.backups.manifest import Digest
 from visionflow_daemon.storage.backups.restore import Rules, restore
 from visionflow_daemon.storage.backups.shelf import Backup
 
+pytestmark = pytest.mark.sqlite
+
 HEADER = b"SQLite format 3\0" + (4_096).to_bytes(2, "big") + bytes(10)
 
 

@@ -23,6 +23,8 @@ from visionflow_daemon.storage.backups.shelf import Backup
 from visionflow_daemon.storage.lock import ontology_lock
 from visionflow_daemon.storage.migrate import migrations
 
+pytestmark = pytest.mark.sqlite
+
 NEWER = class_page("urn:t:newer", "Newer")
 
 

@@ -17,6 +17,8 @@ from visionflow_daemon.errors import CorruptError, DatabaseError, LockedError, S
 from visionflow_daemon.storage.backups.rotation import Rotation
 from visionflow_daemon.storage.backups.shelf import Shelf
 
+pytestmark = pytest.mark.sqlite
+
 NOON = datetime(2030, 1, 7, 12, tzinfo=UTC)
 
 
