@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import signal
 import socket
-import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from benchmarks.pages import Ontology
+from tests import engines
 from tests.browser.chromium import DESKTOP, PHONE, Browser, Tab
 from tests.git.servers import free_port
 from tests.support import Daemon, Repo, Running, class_page, eventually
@@ -57,9 +57,9 @@ def slowed(database: Path) -> Iterator[threading.Event]:
     over = threading.Event()
 
     def hold() -> None:
-        with closing(sqlite3.connect(database, isolation_level=None, timeout=20)) as other:
+        with engines.Connected(database) as other:
             while not over.is_set():
-                other.execute("BEGIN IMMEDIATE")
+                other.lock()
                 over.wait(HELD)
                 other.execute("ROLLBACK")
                 over.wait(FREE)
@@ -151,8 +151,10 @@ def failed_files_are_told(tab: Tab, commit: str, count: int) -> None:
     """See that each failed file stands there, as text, with the reason."""
     assert "in step, with failed files" in tab.text
     assert commit[:12] in tab.text
-    told = tab.ask("[...document.querySelectorAll('.cards tbody tr')].map((each) => each.innerText)")
-    assert len(told) == count >= 4
+    rows = "[...document.querySelectorAll('.cards tbody tr')]"
+    assert count >= 4
+    tab.until(f"{rows}.length === {count}")
+    told = tab.ask(f"{rows}.map((each) => each.innerText)")
     assert [each for each in told if "<script>window.owned=1" in each and "bad JSON" in each], told
     assert [each for each in told if r"\xff\xfe" in each], told
 

@@ -22,6 +22,8 @@ from tests.support import PROJECT, Daemon, Repo, class_page, eventually
 from tests.systemd.machine import Machine
 from tests.systemd.service import SOON, Service
 
+pytestmark = pytest.mark.sqlite
+
 Note = Callable[[str, object], None]
 PAGES = "/srv/pages.git"
 BLANK_NODES = RDF_FILES["blank nodes"][1]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support import Daemon, Repo, class_page
 from tests.systemd.machine import Machine
 from tests.systemd.service import ONCE, SOON, Service
+
+pytestmark = pytest.mark.sqlite
 
 PAGES, OTHERS = "/srv/pages.git", "/srv/others.git"
 

@@ -13,6 +13,8 @@ from tests.systemd.machine import PYTHON, Machine
 from tests.systemd.service import Service
 from tests.test_shipping import LINES, LONG, LONGEST_IN_JOURNAL, SAYS, SHIPPING, has_imjournal, rsyslogd, said
 
+pytestmark = pytest.mark.sqlite
+
 FOLDER = "/var/log/visionflow"
 SHIPS = "visionflow-ships"
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support import Daemon, Repo, class_page
 from tests.systemd.machine import Machine
 from tests.systemd.service import Service
+
+pytestmark = pytest.mark.sqlite
 
 PAGES = "/srv/pages.git"
 BAD = '```json-ld\n{"@type": "Class", oops}\n```\n'
