@@ -35,6 +35,7 @@ The exit codes are those of `visionflow-daemon --once`, documented in the README
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Self
 
 MORE_TASKS = "raise the limit of tasks (TasksMax= in the unit, `ulimit -u` in a shell)"
 """What helps where no thread can be started."""
@@ -151,12 +152,12 @@ class StartError(SystemicError):
 
 
 class ThreadError(SystemicError):
-    """No thread can be started that is needed; `what` it is for, and why not."""
+    """No thread can be started that is needed."""
 
-    def __init__(self, what: str, why: Exception) -> None:
-        super().__init__(
-            f"the system lets no {what} start ({why}): {MORE_TASKS} or of memory; what was saved stays saved"
-        )
+    @classmethod
+    def of(cls, thread: str, why: Exception) -> Self:
+        """Say which thread can't be started, and why not."""
+        return cls(f"the system lets no {thread} start ({why}): {MORE_TASKS} or of memory; what was saved stays saved")
 
 
 class FailingError(SystemicError):

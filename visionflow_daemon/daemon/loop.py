@@ -220,7 +220,7 @@ class Loop:
             self._underway.begin(source.ontology_id, self._config, attempt)
         except (RuntimeError, MemoryError) as error:
             if not self._underway.ontologies:
-                raise ThreadError("thread for a pass", error) from error
+                raise ThreadError.of("thread for a pass", error) from error
             log.warning("pass waits", reason=str(error))
             self._around.wake.ask(source.ontology_id, why)
             self._is_full = True

@@ -34,7 +34,7 @@ class _Heart:
         try:
             self._thread.start()
         except (RuntimeError, MemoryError) as error:
-            raise ThreadError("thread that renews leases", error) from error
+            raise ThreadError.of("thread that renews leases", error) from error
 
     def end(self) -> None:
         """Renew nothing more."""

@@ -162,7 +162,7 @@ class Pool:
                 worker.thread.start()
             except (RuntimeError, MemoryError) as error:
                 if not self._workers:
-                    raise ThreadError("worker thread", error) from error
+                    raise ThreadError.of("worker thread", error) from error
                 log.warning("fewer workers than wanted", started=len(self._workers), wanted=wanted, reason=str(error))
                 return
             self._workers.append(worker)
