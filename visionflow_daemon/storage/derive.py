@@ -6,7 +6,7 @@ wins over one that only declares it, then the smaller path, compared as bytes (A
 
 from __future__ import annotations
 
-from visionflow_daemon.storage.database import EACH_OF, EACH_ROW_OF, Database, Row, array
+from visionflow_daemon.storage.database import ANY_OF, EACH_OF, EACH_ROW_OF, Database, Row, array
 from visionflow_daemon.storage.facts import Touched
 
 SAVE_CLASS = (
@@ -39,10 +39,11 @@ DROP_CLASS = (
 ADD_PARENT = (
     "INSERT INTO owl_class_hierarchy (ontology_id, class_iri, parent_iri) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 )
-STATED_PARENTS = (
-    "SELECT object FROM owl_axioms WHERE ontology_id = ? AND subject = ? AND is_parent = 1 AND file_id IS NOT NULL"
+DROP_PARENTS = (
+    f"DELETE FROM owl_class_hierarchy WHERE ontology_id = ? AND class_iri = ? AND parent_iri {ANY_OF}"
+    " AND parent_iri NOT IN (SELECT object FROM owl_axioms WHERE ontology_id = ? AND subject = ? AND is_parent = 1"
+    "  AND file_id IS NOT NULL)"
 )
-DROP_PARENT = "DELETE FROM owl_class_hierarchy WHERE ontology_id = ? AND class_iri = ? AND parent_iri = ?"
 
 PROPERTIES = (
     "SELECT each.value, d.property_type, d.label, d.comment, d.domain, d.range, d.characteristics, d.properties,"
@@ -121,8 +122,7 @@ def _drop_parents(database: Database, ontology_id: str, gone: set[tuple[str, str
     for subject, parent in sorted(gone):
         parents.setdefault(subject, set()).add(parent)
     for subject, dropped in parents.items():
-        stated = {parent for (parent,) in database.rows(STATED_PARENTS, (ontology_id, subject))}
-        database.run_many(DROP_PARENT, [(ontology_id, subject, parent) for parent in sorted(dropped - stated)])
+        database.run(DROP_PARENTS, (ontology_id, subject, array(sorted(dropped)), ontology_id, subject))
 
 
 def _count_uses(database: Database, ontology_id: str, touched: Touched) -> set[str]:

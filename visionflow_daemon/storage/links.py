@@ -8,11 +8,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 from visionflow_daemon.model import Link, Page
 from visionflow_daemon.storage import facts
 from visionflow_daemon.storage.database import ANY_OF, EACH_OF, Database, Row, array
-from visionflow_daemon.storage.facts import AXIOMS_PER_FILE, DELETE_AXIOM, INSERT_AXIOM, File, Touched, linked_values
+from visionflow_daemon.storage.facts import (
+    AXIOMS_PER_FILE,
+    DELETE_AXIOM,
+    INSERT_AXIOM,
+    AxiomKey,
+    File,
+    Touched,
+    linked_values,
+)
 
 WINNERS = (
     "SELECT each.value, (SELECT n.class_iri FROM page_names n WHERE n.ontology_id = ? AND n.name_key = each.value"
@@ -45,6 +54,17 @@ MOVE_AXIOM = "UPDATE owl_axioms SET object = ?, created_at = ? WHERE ontology_id
 PART = 500
 """Links whose axioms are looked at together."""
 LAST_AXIOM = "SELECT COALESCE(MAX(id), ?) FROM owl_axioms WHERE ontology_id = ? AND id BETWEEN ? AND ?"
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A link of another file that means something else now, and the axiom that is its alone."""
+
+    file_id: int
+    ordinal: int
+    axiom_id: int
+    axiom: AxiomKey
+    after: str
 
 
 Renamed = tuple[str, str | None, str | None]
@@ -101,6 +121,17 @@ def move(
         looks = [_look(database, ontology_id, row, target) for row, target in part]
         for (row, target), look in zip(part, looks, strict=True):
             _move_axiom(database, ontology_id, row, target, look(), touched, now)
+
+
+def carry_out(database: Database, ontology_id: str, moves: Iterable[Move], touched: Touched, now: str) -> None:
+    """Let links follow of which all is known."""
+    for move in moves:
+        axiom_type, subject, property_iri, _, noted = move.axiom
+        values = linked_values(axiom_type)
+        database.run(RETARGET, (move.after, ontology_id, move.file_id, move.ordinal))
+        database.run(MOVE_AXIOM, (move.after, now, ontology_id, move.axiom_id))
+        touched.axiom(move.axiom, values, -1)
+        touched.axiom((axiom_type, subject, property_iri, move.after, noted), values, 1)
 
 
 Moved = tuple[Row, str | None]

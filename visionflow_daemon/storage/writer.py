@@ -211,6 +211,7 @@ class Writer:
         facts.add_axioms(database, file, facts.axiom_rows(page, own), 0, touched, now)
         database.in_order()
         foreseen.check(database, file)
+        links.carry_out(database, self.ontology_id, foreseen.moves, touched, now)
         derive.derive(database, self.ontology_id, touched, now)
 
     def _remains(self) -> bool:
