@@ -297,7 +297,7 @@ class Daemon:
 
     def database(self, name: str = "kg.db") -> str:
         """Give what a command line is given for a database, where `command` has no part in it."""
-        return engines.arguments(self.folder, ("--database", name))[1]
+        return engines.arguments(self.folder, ("--database", self.folder / name))[1]
 
     def query(self, sql: str, database: str = "kg.db") -> list[tuple[Any, ...]]:
         """Ask the database, as any reader may."""

@@ -44,7 +44,7 @@ def name(tmp_path: Path, repo: Repo, daemon: Daemon) -> Iterator[str]:
 @pytest.fixture
 def role(name: str) -> Iterator[str]:
     """A role of a reader's, with a name that has to be quoted."""
-    found = f'reader "of" {name}'
+    found = f'reader "of"? {name}'
     quoted = '"{}"'.format(found.replace('"', '""'))
     server.shared().rows(f"CREATE ROLE {quoted} LOGIN PASSWORD {SECRET}")
     yield found

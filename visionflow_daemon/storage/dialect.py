@@ -15,7 +15,9 @@ MARKS = {
     EACH_ROW_OF: "(SELECT jsonb_array_elements(?::jsonb) AS value)",
     EACH_OF: '(SELECT jsonb_array_elements_text(?::jsonb) COLLATE "C" AS value)',
 }
-PARAMETER = re.compile(r"\?(?P<number>\d*)")
+PARAMETER = re.compile(r"""\?(?P<number>\d*)|(?P<quoted>"[^"]*"|'[^']*')""")
+"""A parameter's mark; what is quoted holds none."""
+
 INSERT = re.compile(r"INSERT INTO (?P<table>\w+) \((?P<columns>[\w, ]+)\) VALUES \([?, ]+\)(?P<rest>.*)")
 TYPES = (
     "SELECT attname, format_type(atttypid, NULL) FROM pg_catalog.pg_attribute"
@@ -50,4 +52,4 @@ def translated(sql: str) -> str:
     for mark, ours in MARKS.items():
         sql = sql.replace(mark, ours)
     numbers = itertools.count(1)
-    return PARAMETER.sub(lambda found: f"${found['number'] or next(numbers)}", sql)
+    return PARAMETER.sub(lambda found: found["quoted"] or f"${found['number'] or next(numbers)}", sql)
