@@ -240,8 +240,8 @@ class PostgresDatabase(Database):
 
     def connected(self) -> None:
         """Keep a connection for this thread until it is closed. Raises BusyError where the pool has none left."""
-        self._threads.keeps = True
         self._take()
+        self._threads.keeps = True  # not where it got none: what it takes later is given back
 
     def close(self) -> None:
         """Give this thread's connection back."""

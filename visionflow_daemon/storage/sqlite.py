@@ -17,6 +17,7 @@ from visionflow_daemon.storage.database import BUSY_TIMEOUT, SQLITE, Address, Da
 from visionflow_daemon.storage.server import SERVERS
 
 SQLITE_HEADER = b"SQLite format 3\0"
+
 CHECKPOINT_PAGES = 8_000
 """Pages of the write-ahead log, 32 MB, after which SQLite copies them into the database (ADR 0008)."""
 
